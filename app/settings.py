@@ -1,0 +1,113 @@
+"""Every knob of the service, read from the environment (and `.env`) once."""
+
+from functools import lru_cache
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+WELL_KNOWN_KEYS = frozenset({"changethis", "change-me", "changeme", "secret", "your-secret-key", "supersecret"})
+
+
+class Settings(BaseSettings):
+    """Names in the environment are these in capitals; `docs/settings.md` lists them all."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    db_user: str = Field("fotograma", description="PostgreSQL user.")
+    db_password: SecretStr = Field(SecretStr(""), description="PostgreSQL password.")
+    db_host: str = Field("localhost", description="PostgreSQL host. Set it to use an outside server.")
+    db_port: int = Field(5432, description="PostgreSQL port.")
+    db_name: str = Field("fotograma", description="PostgreSQL database.")
+    db_pool_size: int = Field(10, ge=1, description="Connections each process keeps at most.")
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://localhost:6379/0"), description="Broker (Redis or Valkey). Set it to use an outside one."
+    )
+
+    secret_key: SecretStr = Field(description="Signs tokens and links; at least 32 characters, known to nobody.")
+    access_token_expire_minutes: int = Field(30, ge=1, description="How long an access token is good for.")
+    refresh_token_expire_days: int = Field(30, ge=1, description="How long a refresh token is good for.")
+    signup: Literal["open", "closed"] = Field("open", description="Whether strangers may make an account.")
+    password_min_length: int = Field(8, ge=8, description="Shortest password that is taken.")
+    login_tries: int = Field(5, ge=1, description="Failed sign-ins per account and address within the window.")
+    login_window_seconds: int = Field(900, ge=1, description="The window of LOGIN_TRIES.")
+
+    public_url: str = Field("http://localhost:8000", description="Where users reach the API; links begin with it.")
+    trusted_proxies: str = Field("", description="Addresses of proxies whose forwarded headers are believed, by comma.")
+
+    storage_url: str = Field("file:.fotograma/objects", description="Where videos and archives live (`file:///path`).")
+    signed_url_seconds: int = Field(12 * 3600, ge=1, le=7 * 86400, description="How long a signed link works.")
+
+    smtp_url: SecretStr = Field(
+        SecretStr("smtp://localhost:1025"),
+        description="`smtp://`, `smtp+starttls://user:password@host:587` or `smtps://`; user and password URL-encoded.",
+    )
+    smtp_ca_file: str = Field("", description="Certificates to trust for SMTP beside the system's.")
+    mail_from: str = Field("Fotograma <no-reply@localhost>", description="Sender of e-mails.")
+
+    upload_max_bytes: int = Field(10 * 2**30, ge=1, description="Largest upload.")
+    user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")
+    user_extractions_running: int = Field(4, ge=1, description="Segments of one user that run at once.")
+    user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")
+    retention_days: int = Field(30, ge=1, description="How long videos and archives are kept.")
+
+    frame_max_pixels: int = Field(67_108_864, ge=1, description="Largest picture that is decoded.")
+    video_max_streams: int = Field(32, ge=1, description="Streams a file may have.")
+    extraction_max_frames: int = Field(200_000, ge=1, description="Frames one extraction may give.")
+    archive_max_bytes: int = Field(50 * 2**30, ge=1, description="Largest archive.")
+    segment_wall_seconds: float = Field(900, gt=0, description="Time one segment may take.")
+    jail_memory_bytes: int = Field(2 * 2**30, ge=256 * 2**20, description="Memory of one decoding process.")
+
+    worker_threads: int = Field(0, ge=0, description="Segments one worker process runs at once; 0: one per core.")
+    lease_seconds: float = Field(10, gt=0, description="How long a silent worker keeps its segment.")
+    heartbeat_seconds: float = Field(3, gt=0, description="How often a worker renews its lease.")
+    sweep_seconds: float = Field(3, gt=0, description="How often lost work and mail are looked for.")
+    log_json: bool = Field(False, description="Log lines as JSON.")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _key_is_strong(cls, key: SecretStr) -> SecretStr:
+        value = key.get_secret_value()
+        if len(value) < 32 or len(set(value)) < 8 or value.lower().strip() in WELL_KNOWN_KEYS:
+            raise ValueError(
+                "SECRET_KEY must be at least 32 characters that nobody knows; make one with: "
+                'python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        return key
+
+    @model_validator(mode="after")
+    def _heartbeat_fits_the_lease(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS")
+        return self
+
+    @property
+    def database_url(self) -> URL:
+        """The address SQLAlchemy connects to."""
+        return URL.create(
+            "postgresql+psycopg",
+            username=self.db_user,
+            password=self.db_password.get_secret_value() or None,
+            host=self.db_host,
+            port=self.db_port,
+            database=self.db_name,
+        )
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process. What is wrong with them ends it in one sentence each."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SystemExit("\n".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    name = "_".join(str(part) for part in problem["loc"]).upper()
+    if problem["type"] == "missing":
+        return f"Settings: {name} is missing; set it in the environment or in .env (docs/settings.md lists all)."
+    return f"Settings: {name or 'together'}: {problem['msg']}"
