@@ -12,7 +12,7 @@ from app.database import Base, new_id
 
 
 class Status(enum.StrEnum):
-    """Of an extraction, and of a segment (which is never CANCELLED: its row goes)."""
+    """Of an extraction, and of a segment."""
 
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
@@ -43,7 +43,7 @@ class Extraction(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     video_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"))
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[uuid.UUID]
     plan: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(default=Status.PENDING)
     error_code: Mapped[str | None]
@@ -77,7 +77,7 @@ class Segment(Base):
     video_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
     extraction_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("extractions.id", ondelete="CASCADE"))
     """Empty for a probe that nobody asked an extraction of."""
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[uuid.UUID]
     number: Mapped[int] = mapped_column(default=0)
     step: Mapped[str] = mapped_column(default=Step.PROBE)
     status: Mapped[str] = mapped_column(default=Status.PENDING)

@@ -4,7 +4,7 @@ import datetime
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, func, text
+from sqlalchemy import BigInteger, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, new_id
@@ -17,7 +17,8 @@ class Upload(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     """Becomes the video's id."""
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    """No foreign key: the row must outlive its user until the object is gone."""
     object_key: Mapped[str]
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     abandoned_at: Mapped[datetime.datetime]
@@ -35,7 +36,8 @@ class Video(Base):
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[uuid.UUID]
+    """No foreign key: the row must outlive its user until the objects are gone."""
     filename: Mapped[str]
     """As the user calls it; never a path of ours."""
     object_key: Mapped[str]
