@@ -1,0 +1,43 @@
+"""What can be wrong with asking for an extraction."""
+
+from app.errors import Conflict, Gone, NotFound, TooMany
+
+
+class ExtractionNotFound(NotFound):
+    """There is no such extraction, or it is not yours."""
+
+    code = "EXTRACTION_NOT_FOUND"
+
+
+class ExtractionEnded(Conflict):
+    """The extraction has already ended."""
+
+    code = "EXTRACTION_ENDED"
+
+
+class NothingReady(Conflict):
+    """No extraction of this video is completed yet; watch its status and ask again."""
+
+    code = "NOTHING_READY"
+
+
+class ArchiveExpired(Gone):
+    """The archive was kept for its time and is gone; upload the video again."""
+
+    code = "ARCHIVE_EXPIRED"
+
+
+class NotProbed(Conflict):
+    """The video has not been looked at yet; ask again in a moment."""
+
+    code = "NOT_PROBED"
+
+
+class TooManyWaiting(TooMany):
+    """You have as many extractions waiting as are allowed; wait until some have ended."""
+
+    code = "TOO_MANY_WAITING"
+
+
+class LeaseLost(Exception):
+    """Another worker has the segment now, or nobody wants it any more: stop, and drop what was written."""

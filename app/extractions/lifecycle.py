@@ -1,0 +1,195 @@
+"""Every change of an extraction.
+
+    PENDING ──claim──> PROCESSING ──complete──> COMPLETED
+       │                   ├─────fail─────────> FAILED
+       └──────cancel───────┴──────────────────> CANCELLED
+
+The work itself moves in `app.extractions.segment_lifecycle`; here an extraction begins and ends, and what ends it also owes the
+mail, in the same transaction.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app import task_queue
+from app.accounts.models import User
+from app.database import after_commit
+from app.extractions.errors import ExtractionEnded, TooManyWaiting
+from app.extractions.models import Extraction, Segment, Status, Step
+from app.notifications import lifecycle as notifications
+from app.settings import get_settings
+from app.videos import lifecycle as videos
+from app.videos.models import Video
+from fotograma.plan import Plan
+
+OPEN = (Status.PENDING, Status.PROCESSING)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A finished ZIP in storage."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+    frames: int
+
+
+def request_extraction(session: Session, video: Video, *, plan: Plan) -> Extraction:
+    """Begin an extraction of `video`: the row, its first segment, and a ring once both are committed."""
+    # The user's row is the gate: requests of one user count one after another, so that none slips past the limit.
+    session.execute(select(User.id).where(User.id == video.user_id).with_for_update())
+    waiting = session.scalar(
+        select(func.count()).where(Extraction.user_id == video.user_id, Extraction.status == Status.PENDING)
+    )
+    if (waiting or 0) >= get_settings().user_extractions_waiting:
+        raise TooManyWaiting(retry_after_seconds=30)
+    extraction = Extraction(video_id=video.id, user_id=video.user_id, plan=plan.to_json())
+    session.add(extraction)
+    session.flush()
+    _begin(session, video, extraction_id=extraction.id)
+    return extraction
+
+
+def request_probe(session: Session, video: Video) -> None:
+    """Have the video looked at without extracting anything."""
+    _begin(session, video, extraction_id=None)
+
+
+def _begin(session: Session, video: Video, *, extraction_id: uuid.UUID | None) -> None:
+    # The probe also belongs to an extraction of a video probed before: it is cheap, and cuts by today's settings.
+    session.add(Segment(video_id=video.id, user_id=video.user_id, extraction_id=extraction_id, step=Step.PROBE))
+    after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
+
+
+def started(session: Session, extraction_id: uuid.UUID) -> None:
+    """A worker has taken its first segment."""
+    session.execute(
+        update(Extraction)
+        .where(Extraction.id == extraction_id, Extraction.status == Status.PENDING)
+        .values(status=Status.PROCESSING, started_at=func.now())
+    )
+
+
+def expect(session: Session, extraction_id: uuid.UUID, *, frames_total: int | None) -> None:
+    """The probe knows how many frames to expect; what is known stays."""
+    session.execute(
+        update(Extraction)
+        .where(Extraction.id == extraction_id)
+        .values(frames_total=func.coalesce(Extraction.frames_total, frames_total))
+    )
+
+
+def hold(session: Session, extraction_id: uuid.UUID) -> bool:
+    """Keep others from changing the extraction until this transaction ends. False: it has ended."""
+    held = select(Extraction.id).where(Extraction.id == extraction_id, Extraction.status.in_(OPEN)).with_for_update()
+    return session.scalar(held) is not None
+
+
+def complete(session: Session, extraction_id: uuid.UUID, archive: Archive) -> bool:
+    """All frames are in `archive`: point to it and owe the mail. False: the extraction had ended before."""
+    extraction = _end(
+        session,
+        extraction_id,
+        status=Status.COMPLETED,
+        archive_key=archive.key,
+        archive_bytes=archive.size_bytes,
+        archive_sha256=archive.sha256,
+        frames=archive.frames,
+        frames_total=archive.frames,
+    )
+    if extraction is None:
+        return False
+    video = session.get_one(Video, extraction.video_id)
+    _owe_email(
+        session,
+        extraction,
+        kind="completed",
+        facts={
+            "filename": video.filename,
+            "frames": archive.frames,
+            "archive_key": archive.key,
+            "archive_bytes": archive.size_bytes,
+            "download_name": videos.archive_name(video.filename),
+            "video_id": str(video.id),
+            "warnings": extraction.warnings,
+        },
+    )
+    return True
+
+
+def fail(session: Session, extraction_id: uuid.UUID, *, code: str, message: str) -> bool:
+    """Give the extraction up, stop its other segments and owe the mail. False: it had ended before."""
+    extraction = _end(session, extraction_id, status=Status.FAILED, error_code=code, error_message=message)
+    if extraction is None:
+        return False
+    _stop_segments(session, extraction_id)
+    video = session.get_one(Video, extraction.video_id)
+    _owe_email(
+        session,
+        extraction,
+        kind="failed",
+        facts={"filename": video.filename, "code": code, "message": message, "video_id": str(video.id)},
+    )
+    return True
+
+
+def cancel(session: Session, extraction: Extraction) -> Extraction:
+    """The user wants it no more. Workers notice at their next heartbeat, and nobody is mailed."""
+    cancelled = _end(session, extraction.id, status=Status.CANCELLED)
+    if cancelled is None:
+        raise ExtractionEnded
+    _stop_segments(session, extraction.id)
+    return cancelled
+
+
+def withdraw(session: Session, video: Video) -> None:
+    """Delete a video for its user: what runs is stopped, and its objects go next."""
+    open_extractions = select(Extraction).where(Extraction.video_id == video.id, Extraction.status.in_(OPEN))
+    for extraction in session.scalars(open_extractions):
+        cancel(session, extraction)
+    session.execute(delete(Segment).where(Segment.video_id == video.id, Segment.extraction_id.is_(None)))
+    videos.bury(session, video)
+
+
+def withdraw_all(session: Session, *, user_id: uuid.UUID) -> None:
+    """Delete all videos of a user who leaves."""
+    for video in session.scalars(select(Video).where(Video.user_id == user_id, Video.deleted_at.is_(None))):
+        withdraw(session, video)
+
+
+def _end(session: Session, extraction_id: uuid.UUID, *, status: Status, **values: Any) -> Extraction | None:
+    """The one gate through which an extraction ends: the first to come passes, and only that one."""
+    return session.scalars(
+        update(Extraction)
+        .where(Extraction.id == extraction_id, Extraction.status.in_(OPEN))
+        .values(status=status, completed_at=func.now(), **values)
+        .returning(Extraction)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def _stop_segments(session: Session, extraction_id: uuid.UUID) -> None:
+    session.execute(
+        update(Segment)
+        .where(Segment.extraction_id == extraction_id, Segment.status.in_(OPEN))
+        .values(status=Status.CANCELLED, lease_expires_at=None)
+    )
+
+
+def _owe_email(session: Session, extraction: Extraction, *, kind: str, facts: dict[str, Any]) -> None:
+    user = session.get(User, extraction.user_id)
+    if user is not None:
+        notifications.owe_email(
+            session,
+            kind=kind,
+            user_id=user.id,
+            recipient=user.email,
+            locale=user.locale,
+            facts=facts,
+            extraction_id=extraction.id,
+        )

@@ -1,0 +1,298 @@
+"""Every change of a segment: claimed under a lease, kept by heartbeats, finished or given back.
+
+A claim raises the segment's token, and each later write names the token it was given. A worker that was paused, cut off
+or taken for dead finds its token outdated, changes nothing, and stops (`LeaseLost`). Leases run by the database's clock,
+so that no worker's clock matters.
+"""
+
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app import task_queue
+from app.database import after_commit, new_id
+from app.extractions import lifecycle
+from app.extractions.errors import LeaseLost
+from app.extractions.models import Segment, Status, Step
+from app.settings import get_settings
+from app.videos import lifecycle as videos
+from fotograma.errors import CODES, Cause
+
+TRIES: Mapping[Cause, int] = MappingProxyType({Cause.CRASH: 2, Cause.INFRA: 10})
+LOSSES = 5
+"""Leases that may run out before a segment is given up: whatever kills its workers, it is not by chance."""
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A segment as its worker holds it."""
+
+    segment_id: uuid.UUID
+    token: int
+    video_id: uuid.UUID
+    extraction_id: uuid.UUID | None
+    step: Step
+    number: int
+    start_pts: int | None
+    end_pts: int | None
+
+    @property
+    def prefix(self) -> str:
+        """Where this holder's objects go; no other holder ever writes there."""
+        return f"results/{self.extraction_id}/{self.segment_id}/{self.token}/"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Ticks [start, end) of the stream; None is the beginning or the end."""
+
+    start_pts: int | None = None
+    end_pts: int | None = None
+
+
+def claim_segment(session: Session, *, worker: str) -> Claim | None:
+    """Take the oldest waiting segment of the user with the fewest running; None when there is nothing to do."""
+    running = (
+        select(Segment.user_id, func.count().label("count"))
+        .where(Segment.status == Status.PROCESSING)
+        .group_by(Segment.user_id)
+        .subquery()
+    )
+    count = func.coalesce(running.c.count, 0)
+    fair_next = (
+        select(Segment.id)
+        .outerjoin(running, running.c.user_id == Segment.user_id)
+        .where(
+            Segment.status == Status.PENDING,
+            Segment.not_before <= func.now(),
+            count < get_settings().user_extractions_running,
+        )
+        .order_by(count, Segment.created_at, Segment.id)
+        .limit(1)
+        .with_for_update(of=Segment, skip_locked=True)
+        .scalar_subquery()
+    )
+    segment = session.scalars(
+        update(Segment)
+        .where(Segment.id == fair_next)
+        .values(
+            status=Status.PROCESSING,
+            token=Segment.token + 1,
+            worker=worker,
+            lease_expires_at=_lease(),
+            completed_at=None,
+        )
+        .returning(Segment)
+    ).one_or_none()
+    if segment is None:
+        return None
+    if segment.extraction_id is not None:
+        lifecycle.started(session, segment.extraction_id)
+    return _claim(segment)
+
+
+def keep_lease(session: Session, claim: Claim, *, frames_done: int) -> None:
+    """Heartbeat: renew the lease and tell how far it is."""
+    _write(session, claim, lease_expires_at=_lease(), frames_done=func.greatest(Segment.frames_done, frames_done))
+
+
+def give_back(session: Session, claim: Claim) -> None:
+    """The worker is told to stop: somebody else goes on, and nothing is counted."""
+    _write(session, claim, status=Status.PENDING, lease_expires_at=None, worker=None)
+    after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
+
+
+def cut(
+    session: Session,
+    claim: Claim,
+    *,
+    media: dict[str, Any],
+    packet_index: bytes,
+    ranges: Sequence[Range],
+    frames_total: int | None,
+) -> Claim | None:
+    """The probe is done: keep what it says, and cut the extraction into segments.
+
+    Returns:
+        The claim of the first segment, which the same worker holds on to; None when only the probe was asked for.
+    """
+    first = ranges[0]
+    _write(
+        session, claim, step=Step.FRAMES, start_pts=first.start_pts, end_pts=first.end_pts, lease_expires_at=_lease()
+    )
+    videos.record_probe(session, claim.video_id, media=media, packet_index=packet_index)
+    if claim.extraction_id is None:
+        session.execute(delete(Segment).where(Segment.id == claim.segment_id))
+        return None
+    lifecycle.expect(session, claim.extraction_id, frames_total=frames_total)
+    segment = session.get_one(Segment, claim.segment_id, populate_existing=True)
+    for number, part in enumerate(ranges[1:], start=1):
+        session.add(
+            Segment(
+                video_id=segment.video_id,
+                extraction_id=segment.extraction_id,
+                user_id=segment.user_id,
+                number=number,
+                step=Step.FRAMES,
+                start_pts=part.start_pts,
+                end_pts=part.end_pts,
+            )
+        )
+        after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
+    return _claim(segment)
+
+
+def finish_frames(
+    session: Session, claim: Claim, *, frames: int, entries_bytes: int, warnings: Sequence[dict[str, str]]
+) -> Claim | None:
+    """The segment's entries and rows are in storage.
+
+    Returns:
+        The claim of the join where this was the last one, else None.
+    """
+    assert claim.extraction_id is not None
+    # Two segments that end at the same time must not both find the other open: the extraction's row is the gate.
+    if not lifecycle.hold(session, claim.extraction_id):
+        raise LeaseLost
+    _write(
+        session,
+        claim,
+        status=Status.COMPLETED,
+        frames=frames,
+        frames_done=frames,
+        entries_bytes=entries_bytes,
+        warnings=list(warnings),
+        lease_expires_at=None,
+        completed_at=func.now(),
+    )
+    of_extraction = Segment.extraction_id == claim.extraction_id
+    if session.scalar(select(Segment.id).where(of_extraction, Segment.status.in_(lifecycle.OPEN)).limit(1)):
+        return None
+    join = session.scalars(
+        insert(Segment).returning(Segment),
+        [
+            {
+                "id": new_id(),
+                "video_id": claim.video_id,
+                "extraction_id": claim.extraction_id,
+                "user_id": session.scalar(select(Segment.user_id).where(Segment.id == claim.segment_id)),
+                "number": 1 + (session.scalar(select(func.max(Segment.number)).where(of_extraction)) or 0),
+                "step": Step.JOIN,
+                "status": Status.PROCESSING,
+                "token": 1,
+                "lease_expires_at": _lease(),
+            }
+        ],
+    ).one()
+    return _claim(join)
+
+
+def finish_join(session: Session, claim: Claim, archive: lifecycle.Archive) -> None:
+    """The archive is in storage: the extraction is COMPLETED."""
+    assert claim.extraction_id is not None
+    _write(session, claim, status=Status.COMPLETED, lease_expires_at=None, completed_at=func.now())
+    if not lifecycle.complete(session, claim.extraction_id, archive):
+        raise LeaseLost
+
+
+def fail(session: Session, claim: Claim, *, code: str, message: str) -> None:
+    """The attempt failed: try again later where that may help, else give the extraction up."""
+    cause = CODES[code].cause
+    counter = {Cause.CRASH: Segment.crashes, Cause.INFRA: Segment.infra_failures}.get(cause)
+    if counter is not None:
+        failures = session.scalars(select(counter).where(*_held(claim)).with_for_update()).one_or_none()
+        if failures is None:
+            raise LeaseLost
+        if failures + 1 < TRIES[cause]:
+            _write(
+                session,
+                claim,
+                status=Status.PENDING,
+                lease_expires_at=None,
+                worker=None,
+                not_before=func.now() + _pause(failures),
+                **{counter.key: failures + 1},
+            )
+            after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
+            return
+    _write(session, claim, status=Status.FAILED, lease_expires_at=None, completed_at=func.now())
+    _give_up(session, claim, code=code, message=message)
+
+
+def expire_leases(session: Session) -> int:
+    """Segments whose worker fell silent wait again, or are given up after too many losses. Returns how many."""
+    expired = session.scalars(
+        select(Segment)
+        .where(Segment.status == Status.PROCESSING, Segment.lease_expires_at < func.now())
+        .order_by(Segment.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for segment in expired:
+        segment.losses += 1
+        segment.lease_expires_at = None
+        if segment.losses < LOSSES:
+            segment.status = Status.PENDING
+        else:
+            segment.status = Status.FAILED
+            _give_up(session, _claim(segment), code="LOST", message=CODES["LOST"].sentence)
+    return len(expired)
+
+
+def claimable(session: Session) -> int:
+    """How many segments wait for a worker now."""
+    return (
+        session.scalar(select(func.count()).where(Segment.status == Status.PENDING, Segment.not_before <= func.now()))
+        or 0
+    )
+
+
+def _give_up(session: Session, claim: Claim, *, code: str, message: str) -> None:
+    if claim.extraction_id is not None:
+        lifecycle.fail(session, claim.extraction_id, code=code, message=message)
+    else:
+        videos.record_probe_failure(session, claim.video_id, code=code, message=message)
+
+
+def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Segment.id == claim.segment_id,
+        Segment.token == claim.token,
+        Segment.status == Status.PROCESSING,
+    )
+
+
+def _write(session: Session, claim: Claim, **values: Any) -> None:
+    """Change the segment if it is still the claim's."""
+    changed = session.scalars(update(Segment).where(*_held(claim)).values(**values).returning(Segment.id)).one_or_none()
+    if changed is None:
+        raise LeaseLost
+
+
+def _claim(segment: Segment) -> Claim:
+    return Claim(
+        segment_id=segment.id,
+        token=segment.token,
+        video_id=segment.video_id,
+        extraction_id=segment.extraction_id,
+        step=Step(segment.step),
+        number=segment.number,
+        start_pts=segment.start_pts,
+        end_pts=segment.end_pts,
+    )
+
+
+def _lease() -> ColumnElement[Any]:
+    return func.now() + timedelta(seconds=get_settings().lease_seconds)
+
+
+def _pause(failures: int) -> timedelta:
+    """1, 2, 4... seconds with jitter, so that what failed together does not come back together."""
+    return timedelta(seconds=min(2.0**failures, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0))  # noqa: S311
