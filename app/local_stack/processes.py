@@ -1,0 +1,113 @@
+"""One part of the stack as a process: started by its literal command, watched, and ended with all that it started."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from app.local_stack.errors import StackError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one part is started, known to be up, and ended."""
+
+    name: str
+    command: Sequence[str]
+    is_healthy: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside ours
+    healthy_within_seconds: float = 30
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_within_seconds: float = 10
+    orphan_signal: signal.Signals = signal.SIGKILL  # what it gets when we die without a word
+
+
+class Process:
+    """A part that runs. `log` takes all that it prints."""
+
+    def __init__(self, part: Part, *, log: Path) -> None:
+        self.part = part
+        self.log = log
+        environment = {**os.environ, **part.environment}
+        # The literal commands are found beside the interpreter, also where the environment is not activated.
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+        environment["PYTHONUNBUFFERED"] = "1"
+        command = [shutil.which(part.command[0], path=environment["PATH"]) or part.command[0], *part.command[1:]]
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [*_dies_with_us(part.orphan_signal), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=PROJECT,
+                env=environment,
+                # A group of its own: Ctrl-C in the terminal reaches us alone, and we end the parts in order.
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+        self.started = psutil.Process(self.pid).create_time()
+
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._popen.poll() is None
+
+    def wait_until_healthy(self) -> None:
+        """Return once it answers; a part that ends or stays silent is told with the end of its log."""
+        deadline = time.monotonic() + self.part.healthy_within_seconds
+        while not self.part.is_healthy():
+            if not self.is_running():
+                raise StackError(f"{self.part.name} ended at its start: {self.last_words()} (all of it: {self.log})")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{self.part.name} did not answer within {self.part.healthy_within_seconds:.0f} s: "
+                    f"{self.last_words()} (all of it: {self.log})"
+                )
+            time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+    def ask_to_stop(self) -> None:
+        """Send its stop signal; `stop` waits."""
+        if self.is_running():
+            self._popen.send_signal(self.part.stop_signal)
+
+    def stop(self) -> None:
+        """End it: its signal, its time, then force; what it started and left behind goes with it."""
+        self.ask_to_stop()
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(self.part.stop_within_seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and its children by force."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody holds."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _dies_with_us(orphan_signal: signal.Signals) -> list[str]:
+    """The words before a command that make the kernel end it when we are killed; where there are none (macOS), the
+    next start ends what was left. A wrapper and no preexec_fn, which is not safe beside the mailbox's thread."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", orphan_signal.name.removeprefix("SIG")] if setpriv else []
