@@ -4,8 +4,8 @@
        │                   ├─────fail─────────> FAILED
        └──────cancel───────┴──────────────────> CANCELLED
 
-The work itself moves in `app.extractions.segment_lifecycle`; here an extraction begins and ends, and what ends it also owes the
-mail, in the same transaction.
+The work itself moves in `app.extractions.segment_lifecycle`; here an extraction begins and ends, and what ends it also
+owes the mail, in the same transaction.
 """
 
 import uuid
@@ -149,7 +149,9 @@ def cancel(session: Session, extraction: Extraction) -> Extraction:
 
 def withdraw(session: Session, video: Video) -> None:
     """Delete a video for its user: what runs is stopped, and its objects go next."""
-    open_extractions = select(Extraction).where(Extraction.video_id == video.id, Extraction.status.in_(OPEN))
+    open_extractions = (
+        select(Extraction).where(Extraction.video_id == video.id, Extraction.status.in_(OPEN)).order_by(Extraction.id)
+    )
     for extraction in session.scalars(open_extractions):
         cancel(session, extraction)
     session.execute(delete(Segment).where(Segment.video_id == video.id, Segment.extraction_id.is_(None)))

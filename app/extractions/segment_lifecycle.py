@@ -1,8 +1,10 @@
 """Every change of a segment: claimed under a lease, kept by heartbeats, finished or given back.
 
-A claim raises the segment's token, and each later write names the token it was given. A worker that was paused, cut off
-or taken for dead finds its token outdated, changes nothing, and stops (`LeaseLost`). Leases run by the database's clock,
-so that no worker's clock matters.
+A claim raises the segment's token, and each later write names the token it was given. A worker that was paused, cut
+off or taken for dead finds its token outdated, changes nothing, and stops (`LeaseLost`). Leases run by the database's
+clock, so that no worker's clock matters.
+
+Whoever locks an extraction and its segments locks the extraction first; the other order would deadlock with a cancel.
 """
 
 import random
@@ -92,11 +94,7 @@ def claim_segment(session: Session, *, worker: str) -> Claim | None:
         )
         .returning(Segment)
     ).one_or_none()
-    if segment is None:
-        return None
-    if segment.extraction_id is not None:
-        lifecycle.started(session, segment.extraction_id)
-    return _claim(segment)
+    return None if segment is None else _claim(segment)
 
 
 def keep_lease(session: Session, claim: Claim, *, frames_done: int) -> None:
@@ -124,6 +122,7 @@ def cut(
     Returns:
         The claim of the first segment, which the same worker holds on to; None when only the probe was asked for.
     """
+    _hold_extraction(session, claim)
     first = ranges[0]
     _write(
         session, claim, step=Step.FRAMES, start_pts=first.start_pts, end_pts=first.end_pts, lease_expires_at=_lease()
@@ -159,9 +158,8 @@ def finish_frames(
         The claim of the join where this was the last one, else None.
     """
     assert claim.extraction_id is not None
-    # Two segments that end at the same time must not both find the other open: the extraction's row is the gate.
-    if not lifecycle.hold(session, claim.extraction_id):
-        raise LeaseLost
+    # Also the gate for two segments that end at the same time: they must not both find the other open.
+    _hold_extraction(session, claim)
     _write(
         session,
         claim,
@@ -198,6 +196,7 @@ def finish_frames(
 def finish_join(session: Session, claim: Claim, archive: lifecycle.Archive) -> None:
     """The archive is in storage: the extraction is COMPLETED."""
     assert claim.extraction_id is not None
+    _hold_extraction(session, claim)
     _write(session, claim, status=Status.COMPLETED, lease_expires_at=None, completed_at=func.now())
     if not lifecycle.complete(session, claim.extraction_id, archive):
         raise LeaseLost
@@ -205,6 +204,7 @@ def finish_join(session: Session, claim: Claim, archive: lifecycle.Archive) -> N
 
 def fail(session: Session, claim: Claim, *, code: str, message: str) -> None:
     """The attempt failed: try again later where that may help, else give the extraction up."""
+    _hold_extraction(session, claim)
     cause = CODES[code].cause
     counter = {Cause.CRASH: Segment.crashes, Cause.INFRA: Segment.infra_failures}.get(cause)
     if counter is not None:
@@ -228,22 +228,29 @@ def fail(session: Session, claim: Claim, *, code: str, message: str) -> None:
 
 
 def expire_leases(session: Session) -> int:
-    """Segments whose worker fell silent wait again, or are given up after too many losses. Returns how many."""
-    expired = session.scalars(
-        select(Segment)
-        .where(Segment.status == Status.PROCESSING, Segment.lease_expires_at < func.now())
-        .order_by(Segment.id)
-        .with_for_update(skip_locked=True)
-    ).all()
-    for segment in expired:
+    """Segments whose worker fell silent wait again (returns how many), or are given up after too many losses."""
+    silent = Segment.status == Status.PROCESSING, Segment.lease_expires_at < func.now()
+    waiting_again = 0
+    for found in session.scalars(select(Segment).where(*silent).order_by(Segment.extraction_id, Segment.id)).all():
+        if found.extraction_id is not None and not lifecycle.hold(session, found.extraction_id):
+            continue
+        segment = session.scalars(
+            select(Segment)
+            .where(Segment.id == found.id, *silent)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        ).one_or_none()
+        if segment is None:
+            continue
         segment.losses += 1
         segment.lease_expires_at = None
         if segment.losses < LOSSES:
             segment.status = Status.PENDING
+            waiting_again += 1
         else:
             segment.status = Status.FAILED
             _give_up(session, _claim(segment), code="LOST", message=CODES["LOST"].sentence)
-    return len(expired)
+    return waiting_again
 
 
 def claimable(session: Session) -> int:
@@ -252,6 +259,11 @@ def claimable(session: Session) -> int:
         session.scalar(select(func.count()).where(Segment.status == Status.PENDING, Segment.not_before <= func.now()))
         or 0
     )
+
+
+def _hold_extraction(session: Session, claim: Claim) -> None:
+    if claim.extraction_id is not None and not lifecycle.hold(session, claim.extraction_id):
+        raise LeaseLost
 
 
 def _give_up(session: Session, claim: Claim, *, code: str, message: str) -> None:
