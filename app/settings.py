@@ -1,5 +1,6 @@
 """Every knob of the service, read from the environment (and `.env`) once."""
 
+from email.utils import parseaddr
 from functools import lru_cache
 from typing import Literal, Self
 
@@ -77,6 +78,14 @@ class Settings(BaseSettings):
                 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
             )
         return key
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender_is_an_address(cls, sender: str) -> str:
+        name, _, domain = parseaddr(sender)[1].rpartition("@")
+        if not name or not domain:
+            raise ValueError("MAIL_FROM must be an address, as in: Fotograma <no-reply@example.com>")
+        return sender
 
     @model_validator(mode="after")
     def _heartbeat_fits_the_lease(self) -> Self:

@@ -1,0 +1,121 @@
+"""The words of e-mails, one language each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fotograma.errors import CODES
+
+
+@dataclass(frozen=True)
+class Words:
+    """Everything an e-mail says in one language; `{...}` is filled in."""
+
+    language: str
+    """As HTML's `lang` has it."""
+    numbers: str
+    """The locale numbers and dates are written by."""
+    completed_subject: str
+    completed: str
+    failed_subject: str
+    failed: str
+    download: str
+    works_until: str
+    later: str
+    try_again: str
+    video: str
+    frames: str
+    size: str
+    plan: str
+    error: str
+    reference: str
+    warnings: str
+    more_warnings: str
+    why: str
+    sentences: Mapping[str, str]
+    """What each code means and what to do."""
+
+
+ENGLISH = Words(
+    language="en",
+    numbers="en",
+    completed_subject="Your frames are ready: {filename}",
+    completed="Your frames are ready",
+    failed_subject="No frames could be taken: {filename}",
+    failed="No frames could be taken from your video",
+    download="Download the ZIP",
+    works_until="The link works without signing in until {date}, {time} UTC.",
+    later="After that, sign in and get it here:",
+    try_again="Try again",
+    video="Video",
+    frames="Frames",
+    size="Size",
+    plan="Wanted",
+    error="Error",
+    reference="Reference",
+    warnings="Please note",
+    more_warnings="... and {count} more.",
+    why="You get this message because you asked Fotograma for the frames of a video.",
+    sentences={name: code.sentence for name, code in CODES.items()},
+)
+
+PORTUGUESE = Words(
+    language="pt-BR",
+    numbers="pt_BR",
+    completed_subject="Seus fotogramas estão prontos: {filename}",
+    completed="Seus fotogramas estão prontos",
+    failed_subject="Não foi possível extrair os fotogramas: {filename}",
+    failed="Não foi possível extrair os fotogramas do seu vídeo",
+    download="Baixar o ZIP",
+    works_until="O link funciona sem login até {date}, {time} UTC.",
+    later="Depois disso, entre na sua conta e baixe aqui:",
+    try_again="Tentar de novo",
+    video="Vídeo",
+    frames="Fotogramas",
+    size="Tamanho",
+    plan="Pedido",
+    error="Erro",
+    reference="Referência",
+    warnings="Atenção",
+    more_warnings="... e mais {count}.",
+    why="Você recebeu esta mensagem porque pediu ao Fotograma os fotogramas de um vídeo.",
+    sentences={
+        "BAD_PLAN": "O pedido de fotogramas não é válido; confira e corrija as opções escolhidas.",
+        "NOT_A_VIDEO": "Este arquivo não é um vídeo que conseguimos ler; converta-o para MP4 ou MKV e tente de novo.",
+        "NO_VIDEO_STREAM": (
+            "O arquivo não tem imagem em movimento (só som ou uma capa); escolha um arquivo que tenha vídeo."
+        ),
+        "NO_FRAMES": "Nenhum fotograma pôde ser decodificado; o arquivo está vazio ou todo danificado.",
+        "NOTHING_SELECTED": (
+            "O pedido não escolhe nenhum fotograma deste vídeo; amplie o intervalo ou peça mais fotogramas."
+        ),
+        "ENCRYPTED": "O vídeo está criptografado; envie um sem proteção contra cópia.",
+        "CODEC_NOT_ALLOWED": (
+            "O codec do vídeo não está entre os aceitos aqui; converta-o para H.264 ou fale com o administrador."
+        ),
+        "LIMIT_PIXELS": "A imagem é maior que o permitido; reduza a resolução do vídeo.",
+        "LIMIT_STREAMS": "O arquivo tem mais faixas que o permitido; deixe só a de vídeo.",
+        "LIMIT_FRAMES": "O pedido dá mais fotogramas que o permitido; peça menos ou um trecho mais curto.",
+        "LIMIT_BYTES": (
+            "Os fotogramas ocupam mais que o permitido; peça menos, em tamanho menor ou com qualidade mais baixa."
+        ),
+        "LIMIT_TIME": "A decodificação passou do tempo permitido; peça um trecho mais curto ou corte o vídeo.",
+        "LIMIT_MEMORY": "A decodificação precisa de mais memória que o permitido; reduza a resolução do vídeo.",
+        "DECODER_CRASHED": "O decodificador parou neste arquivo; é provável que ele esteja danificado de propósito.",
+        "STORAGE_UNAVAILABLE": "Os arquivos não podem ser lidos ou gravados agora; tente de novo mais tarde.",
+        "LOST": "As máquinas que trabalhavam neste vídeo caíram repetidas vezes; tente de novo mais tarde.",
+        "CANCELLED": "A extração foi cancelada.",
+        "TRUNCATED": "O arquivo termina antes da hora; o que pôde ser decodificado está no ZIP.",
+        "DAMAGED": "Partes do vídeo estão danificadas; o que pôde ser decodificado está no ZIP.",
+        "MISSING_TIMES": "Alguns fotogramas não trazem o tempo; ele foi calculado a partir dos vizinhos.",
+        "BACKWARD_TIMES": "Alguns tempos andam para trás; eles ficaram com o tempo do fotograma anterior.",
+        "PACKETS_WITHOUT_FRAMES": ("Alguns pacotes não deram fotograma; faltam o começo ou partes do vídeo."),
+        "SIZE_CHANGES": "O tamanho da imagem muda ao longo do vídeo; cada fotograma tem o seu.",
+        "PAST_THE_END": "Alguns dos tempos pedidos ficam depois do último fotograma; eles não deram nada.",
+        "TARGETS_CUT": "Um fotograma estava na tela em muitos dos tempos pedidos; só os primeiros são listados.",
+    },
+)
+
+
+def words_for(locale: str) -> Words:
+    """Brazilian Portuguese for those who chose it, English for everybody else."""
+    return PORTUGUESE if locale.replace("_", "-").lower() in ("pt", "pt-br") else ENGLISH
