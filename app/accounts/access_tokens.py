@@ -1,0 +1,75 @@
+"""Access tokens: short-lived JWTs that name a user, the user's token version and the session they belong to."""
+
+import datetime
+import hmac
+import uuid
+from dataclasses import dataclass
+
+import jwt
+
+from app.accounts.errors import BadToken
+from app.settings import get_settings
+
+# One only, and never what the token says of itself.
+ALGORITHM = "HS256"
+ISSUER = "fotograma"
+AUDIENCE = "fotograma-api"
+CLAIMS = ["iss", "aud", "exp", "iat", "sub", "ver", "sid"]
+
+# Clocks of several machines may differ by this much.
+LEEWAY_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """What a token says, once its signature holds."""
+
+    user_id: uuid.UUID
+    token_version: int
+    session_id: uuid.UUID
+    """The family of refresh tokens it came with: it ends with them."""
+
+
+def lifetime() -> datetime.timedelta:
+    """How long a token is good for."""
+    return datetime.timedelta(minutes=get_settings().access_token_expire_minutes)
+
+
+def issue(token: AccessToken) -> str:
+    """Sign a token."""
+    now = datetime.datetime.now(datetime.UTC)
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + lifetime(),
+        "sub": str(token.user_id),
+        "ver": token.token_version,
+        "sid": str(token.session_id),
+    }
+    return jwt.encode(claims, _key(), algorithm=ALGORITHM)
+
+
+def read(text: str) -> AccessToken:
+    """What a token says; `BadToken` for one that is not ours, or too old."""
+    try:
+        claims = jwt.decode(
+            text,
+            _key(),
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            leeway=LEEWAY_SECONDS,
+            options={"require": CLAIMS},
+        )
+    # A header of thousands of brackets exhausts the JSON parser before the signature is looked at.
+    except (jwt.PyJWTError, RecursionError):
+        raise BadToken from None
+    return AccessToken(
+        user_id=uuid.UUID(claims["sub"]), token_version=claims["ver"], session_id=uuid.UUID(claims["sid"])
+    )
+
+
+def _key() -> bytes:
+    # A key for this purpose alone: what else SECRET_KEY signs is no token.
+    return hmac.digest(get_settings().secret_key.get_secret_value().encode(), b"fotograma access token", "sha256")
