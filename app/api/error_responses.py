@@ -1,0 +1,145 @@
+"""Every refusal as RFC 9457 `application/problem+json`; Starlette finds the handler of a kind through the MRO."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from app import errors
+from fotograma.errors import PlanError
+
+logger = structlog.get_logger()
+
+STATUSES: dict[type[errors.ServiceError], HTTPStatus] = {
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Gone: HTTPStatus.GONE,
+    errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.QuotaExceeded: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+# The pool waits 2 s for a connection: whoever was refused finds out sooner than that nothing has changed.
+DATABASE_RETRY_SECONDS = 2
+
+
+class Problem(BaseModel):
+    """What every refusal looks like (RFC 9457)."""
+
+    type: str = Field(description="Stable for each code.", examples=["/problems/not-found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="One sentence for a person.")
+    code: str = Field(description="Stable, for a program.", examples=["NOT_FOUND"])
+    errors: list[dict[str, Any]] = Field(
+        default=[], description="With 422: `loc`, `msg` and `type` of each field that can't be."
+    )
+
+
+def documented(*kinds: type[errors.ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """The refusals of an endpoint, for its `responses`."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        answer = answers.setdefault(status_of(kind).value, {"description": "", "content": PROBLEM_CONTENT})
+        answer["description"] += f"`{kind.code}`: {' '.join((kind.__doc__ or '').split())}\n\n"
+    return answers
+
+
+PROBLEM_CONTENT = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+ANY_PROBLEM: dict[int | str, dict[str, Any]] = {"default": {"description": "A refusal.", "content": PROBLEM_CONTENT}}
+
+
+def status_of(kind: type[errors.ServiceError]) -> HTTPStatus:
+    """The HTTP status of an error, which is that of its nearest kind."""
+    return next(STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in STATUSES)
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer refusals as problems."""
+    app.add_exception_handler(errors.ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _bad_request)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(PlanError, _bad_plan)
+    app.add_exception_handler(DataError, _unstorable)
+    for away in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(away, _database_away)
+
+
+def problem(
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    field_errors: list[dict[str, Any]] | None = None,
+) -> JSONResponse:
+    """One refusal as a response."""
+    body = {
+        "type": f"/problems/{code.lower().replace('_', '-')}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if field_errors is not None:
+        body["errors"] = field_errors
+    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def unexpected() -> JSONResponse:
+    """The answer to what nobody thought of; it tells nothing of the inside."""
+    return problem(
+        status=500, code="INTERNAL", detail="Something went wrong here; it was logged under this request's id."
+    )
+
+
+def _service_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.ServiceError)
+    status = status_of(type(error))
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(status=status, code=error.code, detail=error.message, headers=headers)
+
+
+def _bad_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # What was sent is left out: it may be a password, and may not even be valid Unicode.
+    field_errors = [{key: field[key] for key in ("loc", "msg", "type")} for field in error.errors()]
+    first = field_errors[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or first["loc"][0]
+    return problem(status=422, code="INVALID", detail=f"{where}: {first['msg']}", field_errors=field_errors)
+
+
+def _bad_plan(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PlanError)
+    return problem(status=422, code=error.code.name, detail=error.sentence)
+
+
+def _http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    headers = dict(error.headers) if error.headers else None
+    return problem(status=status, code=status.name, detail=str(error.detail), headers=headers)
+
+
+def _unstorable(_: Request, __: Exception) -> JSONResponse:
+    return problem(status=422, code="INVALID", detail="That holds a character or number that can't be stored.")
+
+
+def _database_away(request: Request, error: Exception) -> JSONResponse:
+    logger.warning("database away", error=str(error))
+    return _service_error(request, errors.Unavailable(retry_after_seconds=DATABASE_RETRY_SECONDS))
