@@ -1,0 +1,140 @@
+"""Where the bytes live: one Storage, whatever keeps them."""
+
+import datetime
+import re
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from app.errors import QuotaExceeded, Unavailable
+from app.settings import Settings, get_settings
+
+# Keys are our own (folders, ids, fixed names), so that few characters will do: none has a meaning in a path or a URL.
+KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+KEY_MAX_CHARACTERS = 1024
+
+
+class StorageFull(QuotaExceeded):
+    """The storage has no room left."""
+
+    code = "STORAGE_FULL"
+
+
+class StorageUnavailable(Unavailable):
+    """The storage does not answer; try again in a moment."""
+
+    code = "STORAGE_UNAVAILABLE"
+
+
+class InvalidKey(ValueError):
+    """No object can have this key."""
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What is known of an object without reading it."""
+
+    size_bytes: int
+    etag: str
+    """Strong, with its quotes, as HTTP wants it: other bytes have another."""
+    modified_at: datetime.datetime
+
+
+class ObjectWriter(Protocol):
+    """Takes the bytes of one object in their order."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take these next; gives their number."""
+        ...
+
+
+class ObjectSource(Protocol):
+    """Where objects are read."""
+
+    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+        """The bytes in chunks; raises `FileNotFoundError` at once if there is no such object.
+
+        Who may stop before the end closes it, so that file or connection are not kept until the garbage is collected.
+        """
+        ...
+
+    def stat(self, key: str) -> ObjectFacts:
+        """Size, etag and time; raises `FileNotFoundError` if there is no such object."""
+        ...
+
+    def open_descriptor(self, key: str) -> int | None:
+        """A read-only descriptor, the caller's to close; None where objects are no files of this machine."""
+        ...
+
+
+class ObjectSink(Protocol):
+    """Where objects are written."""
+
+    def open_writer(
+        self, key: str, *, content_type: str, filename: str | None = None
+    ) -> AbstractContextManager[ObjectWriter]:
+        """Write an object: whole and for good once the block has ended; if the block raises, it never was."""
+        ...
+
+
+class Storage(ObjectSource, ObjectSink, Protocol):
+    """All that a store of objects does."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object for good; one that is not there is fine."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys under a folder (`results/1` holds `results/1/a`, not `results/10/a`); all for an empty one."""
+        ...
+
+    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> str:
+        """A link that anybody may GET until it expires; what is saved is called `filename`."""
+        ...
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove all objects under a folder; safe to do again."""
+        check_key(prefix.removesuffix("/"))
+        for key in self.list(prefix):
+            self.delete(key)
+
+    def check(self) -> None:
+        """Prove that the store takes, gives back and removes an object, or raise what keeps it from that."""
+        key = f"health/{uuid.uuid4()}"
+        try:
+            with self.open_writer(key, content_type="text/plain") as writer:
+                writer.write(key.encode())
+            if b"".join(self.read(key)) != key.encode():
+                raise StorageUnavailable("The storage gives back other bytes than it was given.")
+        finally:
+            self.delete(key)
+
+
+def check_key(key: str) -> None:
+    """Refuse what could mean another place than it says: `..`, a leading slash, empty parts, NUL, hidden names."""
+    if len(key) > KEY_MAX_CHARACTERS or not all(KEY_PART.fullmatch(part) for part in key.split("/")):
+        raise InvalidKey(f"{key[:100]!r} can't be the key of an object.")
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The store that STORAGE_URL names."""
+    scheme = urlsplit(settings.storage_url).scheme
+    if scheme == "file":
+        # Each store brings its own imports; only the one in use is loaded.
+        from app.storage.local import open_local_storage
+
+        return open_local_storage(settings)
+    raise ValueError(
+        f"Settings: STORAGE_URL begins with {scheme + ':' if scheme else 'no scheme'!r}; "
+        "known are file:///absolute/path and file:relative/path."
+    )
+
+
+@lru_cache
+def get_storage() -> Storage:
+    """The store of this process."""
+    return open_storage(get_settings())
