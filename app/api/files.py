@@ -1,0 +1,52 @@
+"""What signed links of the local store lead to."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.api.dependencies import SettingsDep
+from app.api.error_responses import documented
+from app.api.object_responses import object_response
+from app.errors import Gone
+from app.storage import Storage, get_storage, signing
+
+router = APIRouter(tags=["files"])
+
+
+@router.get(
+    "/files/{key:path}",
+    response_class=Response,
+    responses={
+        200: {"description": "The file.", "content": {"application/octet-stream": {}}},
+        206: {"description": "The range that was asked for."},
+        304: {"description": "You have it already (`If-None-Match`)."},
+        416: {"description": "That range lies outside the file; `Content-Range` says its size."},
+        **documented(signing.LinkInvalid, signing.LinkExpired),
+    },
+)
+def download_signed_file(
+    request: Request,
+    storage: Annotated[Storage, Depends(get_storage)],
+    settings: SettingsDep,
+    key: str,
+    # Texts as they were signed, and not required: a link that lacks one is as invalid as a changed one.
+    expires: str = "",
+    filename: str = "",
+    signature: str = "",
+) -> Response:
+    """Download what a signed link leads to. It needs no login, works until it expires, and takes `Range`, so that a
+    broken download can go on where it stopped."""
+    signing.verify(
+        signing.signing_key(settings.secret_key.get_secret_value()),
+        key,
+        expires=expires,
+        filename=filename,
+        signature=signature,
+        now=time.time(),
+    )
+    content_type = "application/zip" if key.endswith(".zip") else "application/octet-stream"
+    try:
+        return object_response(storage, key, filename=filename, content_type=content_type, request=request)
+    except FileNotFoundError:
+        raise Gone("What this link led to has been deleted.") from None
