@@ -1,4 +1,11 @@
-"""The whole service on one screen: `uvicorn main:app`."""
+"""The whole service on one screen: `uvicorn main:app`. `uv run main.py` runs it with all it needs on this machine."""
+
+if __name__ == "__main__":
+    # Before the imports: this process starts the others and needs nothing of the API, which takes seconds to load.
+    from app.local_stack import run
+
+    run.main()
+    raise SystemExit
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,7 +13,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import auth, error_responses, files, health, users
+from app.api import auth, error_responses, files, health, upload, users, videos
+from app.api.request_body import UnreadBody
+from app.api.body_limit import BodyLimit
 from app.api.request_log import RequestLog
 from app.database import get_engine
 from app.logs import set_up_logs
@@ -25,10 +34,12 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, files, health):
+    for part in (users, auth, upload, videos, files, health):
         app.include_router(part.router)
 
+    app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog)
+    app.add_middleware(UnreadBody)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
     return app
@@ -40,10 +51,4 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     get_engine().dispose()
 
 
-if __name__ == "__main__":
-    # Imported here only: a server of the API alone has none of the embedded parts.
-    from app.local_stack import run
-
-    run.main()
-else:
-    app = create_app()
+app = create_app()

@@ -132,8 +132,10 @@ def _bad_plan(_: Request, error: Exception) -> JSONResponse:
 def _http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    # Some of the standard names have changed between versions of Python; ours stay.
+    code = next((kind.code for kind, theirs in STATUSES.items() if theirs == status), status.name)
     headers = dict(error.headers) if error.headers else None
-    return problem(status=status, code=status.name, detail=str(error.detail), headers=headers)
+    return problem(status=status, code=code, detail=str(error.detail), headers=headers)
 
 
 def _unstorable(_: Request, __: Exception) -> JSONResponse:

@@ -152,6 +152,21 @@ def test_body_that_is_no_request_is_a_problem(client: TestClient, body: bytes):
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize("says_its_length", [True, False])
+def test_body_that_is_too_long_is_413(client: TestClient, says_its_length: bool):
+    chunks = [b'{"email": "', b"x" * 2**20, b"x" * 2**20, b"x" * 2**20, b"x" * 2**20, b'"}']
+
+    answer = client.post(
+        "/users/",
+        content=b"".join(chunks) if says_its_length else iter(chunks),
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert answer.status_code == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "TOO_LARGE"
+
+
 def test_every_answer_has_an_id_and_no_guessed_type(client: TestClient):
     first, second = client.get("/health/live"), client.get("/nowhere")
 
