@@ -13,17 +13,15 @@ from app.accounts.models import User
 from app.api.dependencies import CurrentUser, SessionDep, address_of
 from app.api.error_responses import documented
 from app.errors import Unauthenticated
+from app.extractions import lifecycle as extractions
 from app.settings import get_settings
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 
 def _spell_locale(value: object) -> object:
-    return (
-        {"pt": "pt-BR", "pt-br": "pt-BR"}.get(value.lower().replace("_", "-"), value)
-        if isinstance(value, str)
-        else value
-    )
+    is_portuguese = isinstance(value, str) and value.lower().replace("_", "-") in {"pt", "pt-br"}
+    return "pt-BR" if is_portuguese else value
 
 
 def _check_length(password: str) -> str:
@@ -111,4 +109,5 @@ def change_me(session: SessionDep, user: CurrentUser, change: UserChange, reques
 @router.delete("/me", status_code=204, responses=documented(Unauthenticated))
 def delete_me(session: SessionDep, user: CurrentUser) -> None:
     """End the account: its videos, archives and everything else of it go."""
+    extractions.withdraw_all(session, user_id=user.id)
     lifecycle.delete_user(session, user)

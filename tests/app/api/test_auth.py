@@ -4,8 +4,11 @@ import base64
 import datetime
 import hmac
 import json
+import os
 import secrets
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +129,32 @@ def test_forwarded_address_of_a_stranger_is_not_believed(client: TestClient, mak
     ]
 
     assert answers == [401] * 5 + [429]
+
+
+def test_forwarded_address_of_a_trusted_proxy_is_the_address(environment: dict[str, str], make_user):
+    user = make_user()
+    code = (
+        "import main\n"
+        "from fastapi.testclient import TestClient\n"
+        "with TestClient(main.app, client=('10.1.2.3', 1)) as client:\n"
+        "    for number in range(6):\n"
+        "        answer = client.post(\n"
+        "            '/auth/token',\n"
+        f"            data={{'username': {user.email!r}, 'password': 'a guess'}},\n"
+        "            headers={'X-Forwarded-For': f'198.51.100.{number}'},\n"
+        "        )\n"
+        "        print(answer.status_code)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment, "TRUSTED_PROXIES": "192.0.2.1, 10.0.0.0/8"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout.split() == ["401"] * 6, done.stderr
 
 
 def test_refresh_rotates(client: TestClient, make_user):
