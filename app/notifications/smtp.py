@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from app.settings import get_settings
 
+ENCODING = "in user and password, / # ? @ : % are written %2F %23 %3F %40 %3A %25"
+
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 # The mail is accepted by then, and a server that dawdles over the goodbye only widens the gap before that is noted.
@@ -67,12 +69,12 @@ def read_server(url: str, *, ca_file: str = "") -> Server:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise BadServer("SMTP_URL has no valid host and port; it looks like smtp://host:25.") from None
+        raise BadServer(f"SMTP_URL has no valid host and port; {ENCODING}.") from None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if parts.scheme not in PORTS:
         raise BadServer("SMTP_URL must begin with smtp://, smtp+starttls:// or smtps://.")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise BadServer("SMTP_URL ends after the port; write / # ? @ : in user or password as %2F %23 %3F %40 %3A.")
+        raise BadServer(f"SMTP_URL ends after the port; {ENCODING}.")
     if not parts.hostname:
         raise BadServer("SMTP_URL names no host; it looks like smtp://host:25.")
     if bool(user) != bool(password):
