@@ -42,3 +42,5 @@ def set_up_logs(*, as_json: bool) -> None:
         logger.propagate = True
     # Its lines hold whole addresses, signatures of links among them; `app.api.request_log` writes its own.
     logging.getLogger("uvicorn.access").disabled = True
+    # Says at each look at the version that it looks.
+    logging.getLogger("alembic").setLevel(logging.WARNING)

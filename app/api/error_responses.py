@@ -78,29 +78,31 @@ def install(app: FastAPI) -> None:
 
 def problem(
     *,
-    status: int,
+    status: HTTPStatus,
     code: str,
     detail: str,
     headers: dict[str, str] | None = None,
     field_errors: list[dict[str, Any]] | None = None,
 ) -> JSONResponse:
     """One refusal as a response."""
-    body = {
+    body: dict[str, Any] = {
         "type": f"/problems/{code.lower().replace('_', '-')}",
         "title": code.replace("_", " ").capitalize(),
-        "status": status,
+        "status": status.value,
         "detail": detail,
         "code": code,
     }
     if field_errors is not None:
         body["errors"] = field_errors
-    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status_code=status.value, headers=headers, media_type="application/problem+json")
 
 
 def unexpected() -> JSONResponse:
     """The answer to what nobody thought of; it tells nothing of the inside."""
     return problem(
-        status=500, code="INTERNAL", detail="Something went wrong here; it was logged under this request's id."
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        code="INTERNAL",
+        detail="Something went wrong here; it was logged under this request's id.",
     )
 
 
@@ -121,12 +123,17 @@ def _bad_request(_: Request, error: Exception) -> JSONResponse:
     field_errors = [{key: field[key] for key in ("loc", "msg", "type")} for field in error.errors()]
     first = field_errors[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or first["loc"][0]
-    return problem(status=422, code="INVALID", detail=f"{where}: {first['msg']}", field_errors=field_errors)
+    return problem(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        code="INVALID",
+        detail=f"{where}: {first['msg']}",
+        field_errors=field_errors,
+    )
 
 
 def _bad_plan(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PlanError)
-    return problem(status=422, code=error.code.name, detail=error.sentence)
+    return problem(status=HTTPStatus.UNPROCESSABLE_ENTITY, code=error.code.name, detail=error.sentence)
 
 
 def _http_exception(_: Request, error: Exception) -> JSONResponse:
@@ -139,7 +146,11 @@ def _http_exception(_: Request, error: Exception) -> JSONResponse:
 
 
 def _unstorable(_: Request, __: Exception) -> JSONResponse:
-    return problem(status=422, code="INVALID", detail="That holds a character or number that can't be stored.")
+    return problem(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        code="INVALID",
+        detail="That holds a character or number that can't be stored.",
+    )
 
 
 def _database_away(request: Request, error: Exception) -> JSONResponse:

@@ -134,7 +134,9 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/ready", responses={503: {"model": Health, "description": "A part is down."}})
+@router.get(
+    "/ready", response_model_exclude_none=True, responses={503: {"model": Health, "description": "A part is down."}}
+)
 async def ready(readiness: Annotated[Readiness, Depends(get_readiness)], response: Response) -> Health:
     """Each part and whether it is up; 503 when one is not. Answers within a second."""
     parts = await readiness.parts()
