@@ -1,4 +1,8 @@
+import os
+import secrets
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -89,6 +93,28 @@ def test_a_certificate_file_that_holds_none_is_told(tmp_path: Path, content: byt
 
 def test_a_server_does_not_show_its_password():
     assert "hidden" not in repr(read_server("smtps://u:hidden@host"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"SMTP_URL": "ftp://u:hidden@host"}, "SMTP_URL must begin with"),
+        ({"MAIL_FROM": "Fotograma"}, "MAIL_FROM must be an address"),
+    ],
+)
+def test_bad_settings_end_the_start_in_one_sentence(variables: dict[str, str], sentence: str):
+    ended = subprocess.run(
+        [sys.executable, "-c", "from app.notifications.smtp import get_server; get_server()"],
+        env={**os.environ, "SECRET_KEY": secrets.token_urlsafe(48), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert sentence in ended.stderr
+    assert "hidden" not in ended.stderr
 
 
 @pytest.fixture
