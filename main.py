@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import auth, error_responses, files, health, upload, users, videos
-from app.api.request_body import UnreadBody
 from app.api.body_limit import BodyLimit
+from app.api.request_body import UnreadBody
 from app.api.request_log import RequestLog
 from app.database import get_engine
 from app.logs import set_up_logs

@@ -1,0 +1,95 @@
+"""How slowly a streamed body may come, and what becomes of one that nobody wants.
+
+The server underneath reads on for as long as a client sends, whether the application still listens or not.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+
+from fastapi import HTTPException, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# An ordinary client reads the answer only once it has sent some more; a deaf one would send for ever.
+DISCARD_MAX_BYTES = 2**20
+DISCARD_SECONDS = 2.0
+
+PACE_SECONDS = 30.0
+PACE_BYTES = 64 * 1024
+BATCH_BYTES = 2**20
+
+
+async def batches(request: Request, *, longest: timedelta) -> AsyncIterator[bytes]:
+    """The body in pieces of about 1 MiB; 408 when it stalls, trickles or lasts too long."""
+    now = asyncio.get_running_loop().time
+    end = now() + longest.total_seconds()
+    stream = request.stream()
+    batch = bytearray()
+    ended = False
+    while not ended:
+        deadline = min(now() + PACE_SECONDS, end)
+        arrived = 0
+        while not ended and arrived < PACE_BYTES:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(stream, b"")
+            except TimeoutError:
+                raise HTTPException(408, "The body comes too slowly.", headers={"Connection": "close"}) from None
+            batch += chunk
+            arrived += len(chunk)
+            ended = not chunk
+        if len(batch) >= BATCH_BYTES or ended:
+            yield bytes(batch)
+            batch.clear()
+
+
+class UnreadBody:
+    """Ends the connection of a client that was answered before its large body was read: says so, lets it send a little
+    more so that it sees the answer, and closes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["http_version"].startswith("1") or not _may_be_large(scope):
+            await self.app(scope, receive, send)
+            return
+
+        is_read = closes = False
+
+        async def receive_noting_the_end() -> Message:
+            nonlocal is_read
+            message = await receive()
+            is_read = not message.get("more_body", False)
+            return message
+
+        async def send_and_close(message: Message) -> None:
+            nonlocal closes
+            if message["type"] == "http.response.start" and not is_read:
+                closes = True
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            elif closes and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await _discard(receive)
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
+
+        await self.app(scope, receive_noting_the_end, send_and_close)
+
+
+def _may_be_large(scope: Scope) -> bool:
+    """A body up to what is discarded anyway may stay with the server, and its connection open."""
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or int(headers.get(b"content-length", 0)) > DISCARD_MAX_BYTES
+
+
+async def _discard(receive: Receive) -> None:
+    left = DISCARD_MAX_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):
+                    break
+                left -= len(message["body"])

@@ -1,0 +1,113 @@
+"""How videos and extractions look in answers; built from what `app.extractions.queries` gives."""
+
+import datetime
+import uuid
+from typing import Any
+
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
+
+from app.extractions.models import Status
+from app.extractions.queries import VideoStatus
+
+
+class ProgressView(BaseModel):
+    """How far an extraction is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    frames_done: int
+    frames_total: int | None = Field(description="Known once the video is probed.")
+    fraction: float = Field(ge=0, le=1, description="1 only when it is COMPLETED.")
+
+
+class FailureView(BaseModel):
+    """Why there are no frames."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str = Field(examples=["NOT_A_VIDEO"])
+    message: str = Field(description="One sentence for a person: what happened and what to do.")
+
+
+class WarningView(BaseModel):
+    """Something that is told beside the frames."""
+
+    code: str = Field(examples=["TRUNCATED"])
+    detail: str
+
+
+class VideoView(BaseModel):
+    """A video with its newest extraction."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID = Field(validation_alias=AliasPath("video", "id"))
+    filename: str = Field(validation_alias=AliasPath("video", "filename"), examples=["holiday.mp4"])
+    bytes: int = Field(validation_alias=AliasPath("video", "size_bytes"))
+    status: VideoStatus = Field(description="That of the newest extraction; READY: probed, and nothing was asked yet.")
+    progress: ProgressView
+    error: FailureView | None = Field(description="Only when it is FAILED.")
+    created_at: datetime.datetime = Field(validation_alias=AliasPath("video", "created_at"))
+    completed_at: datetime.datetime | None = Field(
+        default=None,
+        validation_alias=AliasPath("newest", "extraction", "completed_at"),
+        description="When the extraction ended, however it ended.",
+    )
+    expires_at: datetime.datetime = Field(
+        validation_alias=AliasPath("video", "expires_at"), description="When video and archives are removed."
+    )
+    frames: int | None = Field(
+        default=None,
+        validation_alias=AliasPath("newest", "extraction", "frames"),
+        description="Frames in the archive, once it is COMPLETED.",
+    )
+    archive_bytes: int | None = Field(default=None, validation_alias=AliasPath("newest", "extraction", "archive_bytes"))
+    plan: dict[str, Any] | None = Field(default=None, validation_alias=AliasPath("newest", "extraction", "plan"))
+    media: dict[str, Any] | None = Field(
+        validation_alias=AliasPath("video", "media"), description="What the file says of itself, once it is probed."
+    )
+    warnings: list[WarningView] = Field(default=[], validation_alias=AliasPath("newest", "extraction", "warnings"))
+    extraction_id: uuid.UUID | None = Field(default=None, validation_alias=AliasPath("newest", "extraction", "id"))
+
+
+class VideoPage(BaseModel):
+    """Some videos, newest first."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[VideoView]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+
+
+class ExtractionView(BaseModel):
+    """One run of one plan over one video."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID = Field(validation_alias=AliasPath("extraction", "id"))
+    video_id: uuid.UUID = Field(validation_alias=AliasPath("extraction", "video_id"))
+    status: Status = Field(validation_alias=AliasPath("extraction", "status"))
+    progress: ProgressView
+    error: FailureView | None = Field(description="Only when it is FAILED.")
+    created_at: datetime.datetime = Field(validation_alias=AliasPath("extraction", "created_at"))
+    completed_at: datetime.datetime | None = Field(
+        validation_alias=AliasPath("extraction", "completed_at"), description="When it ended, however it ended."
+    )
+    expires_at: datetime.datetime = Field(
+        validation_alias=AliasPath("video", "expires_at"), description="When video and archives are removed."
+    )
+    frames: int | None = Field(
+        validation_alias=AliasPath("extraction", "frames"), description="Frames in the archive, once it is COMPLETED."
+    )
+    archive_bytes: int | None = Field(validation_alias=AliasPath("extraction", "archive_bytes"))
+    plan: dict[str, Any] = Field(validation_alias=AliasPath("extraction", "plan"))
+    warnings: list[WarningView] = Field(validation_alias=AliasPath("extraction", "warnings"))
+
+
+class LinkView(BaseModel):
+    """A link that needs no login."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    url: str
+    expires_at: datetime.datetime

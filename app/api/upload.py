@@ -1,0 +1,172 @@
+"""The upload of a video in one request."""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from anyio import CancelScope, CapacityLimiter, to_thread
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
+
+from app.api.dependencies import CurrentUser, StorageDep
+from app.api.error_responses import documented
+from app.api.multipart import FORM_MAX_BYTES, FieldRepeated, Form, FormTooLarge, NoFile
+from app.api.plans import BadPlan, plan_of_form
+from app.api.request_body import batches
+from app.api.schemas import VideoView
+from app.database import open_session
+from app.errors import Unauthenticated
+from app.extractions import admission
+from app.extractions.errors import TooManyWaiting
+from app.extractions.queries import VideoState
+from app.settings import get_settings
+from app.storage import ObjectWriter, Storage, StorageFull, StorageUnavailable
+from app.videos import lifecycle
+from app.videos.errors import NoRoomLeft, VideoTooLarge
+from app.videos.models import Upload
+
+router = APIRouter(prefix="/videos", tags=["videos"])
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Apart from the threads that answer all other requests: slow storage must not hold those up.
+UPLOAD_THREADS = CapacityLimiter(16)
+
+FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "The video."},
+        "interval": {
+            "type": "string",
+            "default": "1",
+            "examples": ["2", "0.5"],
+            "description": "One frame each so many seconds.",
+        },
+        "plan": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "examples": ['{"mode": "every", "seconds": 2, "format": "png"}'],
+            "description": "Which frames and how they are written, instead of `interval`.",
+        },
+        "extract": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "default": "true",
+            "description": "`false`: only look at the video; extractions can be asked for later.",
+        },
+    },
+}
+
+
+@router.post(
+    "/upload",
+    status_code=202,
+    response_model=VideoView,
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}},
+    responses=documented(
+        Unauthenticated,
+        VideoTooLarge,
+        FormTooLarge,
+        NoFile,
+        FieldRepeated,
+        BadPlan,
+        TooManyWaiting,
+        NoRoomLeft,
+        StorageFull,
+        StorageUnavailable,
+    ),
+)
+async def upload_video(request: Request, response: Response, user: CurrentUser, storage: StorageDep) -> VideoState:
+    """Upload a video and begin to take frames out of it.
+
+    The fields may come in any order. The file is judged later: what turns out to be no video is FAILED then, not
+    refused now.
+    """
+    form = Form(request.headers.get("Content-Type"))
+    upload, room = await _in_thread(
+        _open, user.id, declared_bytes=int(request.headers.get("Content-Length", 0)) - FORM_MAX_BYTES
+    )
+    try:
+        arrival = await _store(request, storage, form, upload=upload, room=room)
+        state = await _in_thread(_admit, storage, upload, arrival)
+    except BaseException:
+        with CancelScope(shield=True):
+            await _in_thread(lifecycle.drop_upload, storage, upload.id)
+        raise
+    response.headers["Location"] = f"/videos/{state.video.id}"
+    return state
+
+
+class _Arrival:
+    """The file on its way into storage: counted, hashed, and refused as soon as it can be."""
+
+    def __init__(self, form: Form, writer: ObjectWriter, *, room: int) -> None:
+        self.form = form
+        self.size_bytes = 0
+        self.sha256 = hashlib.sha256()
+        self._writer = writer
+        self._room = room
+
+    def take(self, batch: bytes) -> None:
+        """The next piece of the form."""
+        data = self.form.feed(batch)
+        if not data:
+            return
+        if not self.size_bytes:
+            # Fields that came before the file are told to be wrong before all of it was sent.
+            plan_of_form(self.form.fields)
+        self.size_bytes += len(data)
+        if self.size_bytes > get_settings().upload_max_bytes:
+            raise VideoTooLarge
+        if self.size_bytes > self._room:
+            raise NoRoomLeft
+        self.sha256.update(data)
+        self._writer.write(data)
+
+    def end(self) -> None:
+        """The body has ended."""
+        self.filename = self.form.end()
+        self.plan = plan_of_form(self.form.fields)
+
+
+def _open(user_id: uuid.UUID, *, declared_bytes: int) -> tuple[Upload, int]:
+    """The upload's row and the bytes its user may still store."""
+    if declared_bytes > get_settings().upload_max_bytes:
+        raise VideoTooLarge
+    with open_session() as session:
+        room = admission.room_left(session, user_id=user_id)
+        if declared_bytes > room:
+            raise NoRoomLeft
+        return lifecycle.open_upload(session, user_id=user_id), room
+
+
+async def _store(request: Request, storage: Storage, form: Form, *, upload: Upload, room: int) -> _Arrival:
+    """Write the file of the form into storage; it is there for good once this returns."""
+    writing = storage.open_writer(upload.object_key, content_type="application/octet-stream")
+    async with contextmanager_in_threadpool(writing) as writer:
+        arrival = _Arrival(form, writer, room=room)
+        async for batch in batches(request, longest=lifecycle.UPLOAD_LONGEST):
+            await _in_thread(arrival.take, batch)
+        arrival.end()
+    return arrival
+
+
+def _admit(storage: Storage, upload: Upload, arrival: _Arrival) -> VideoState:
+    if storage.stat(upload.object_key).size_bytes != arrival.size_bytes:
+        raise StorageUnavailable("The storage has kept another number of bytes than it was given.")
+    with open_session() as session:
+        return admission.admit(
+            session,
+            upload,
+            filename=arrival.filename,
+            size_bytes=arrival.size_bytes,
+            sha256=arrival.sha256.hexdigest(),
+            plan=arrival.plan,
+        )
+
+
+async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await to_thread.run_sync(lambda: call(*args, **kwargs), limiter=UPLOAD_THREADS)

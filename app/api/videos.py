@@ -1,0 +1,69 @@
+"""Videos: what becomes of them, their archives, their end."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from app.api import archives
+from app.api.dependencies import CurrentUser, SessionDep, StorageDep
+from app.api.error_responses import documented
+from app.api.schemas import LinkView, VideoPage, VideoView
+from app.extractions import lifecycle
+from app.extractions import queries as extractions
+from app.extractions.errors import ArchiveExpired, NothingReady
+from app.extractions.queries import BadCursor, Page, VideoState, VideoStatus
+from app.videos import queries
+from app.videos.errors import VideoNotFound
+from app.videos.models import Video
+
+router = APIRouter(prefix="/videos", tags=["videos"], responses=documented(VideoNotFound))
+
+
+def get_current_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> Video:
+    """The video of the path, or 404."""
+    return queries.get_video(session, video_id, user_id=user.id)
+
+
+CurrentVideo = Annotated[Video, Depends(get_current_video)]
+
+
+@router.get("/status", response_model=VideoPage, responses=documented(BadCursor))
+def list_videos(
+    session: SessionDep,
+    user: CurrentUser,
+    status: Annotated[VideoStatus | None, Query(description="Only those in this state.")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Videos on a page.")] = 50,
+) -> Page:
+    """Your videos and how far they are, newest first."""
+    return extractions.list_videos(session, user_id=user.id, status=status, cursor=cursor, limit=limit)
+
+
+@router.get("/{video_id}", response_model=VideoView)
+def get_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> VideoState:
+    """One video and how far it is."""
+    return extractions.video_state(session, video_id, user_id=user.id)
+
+
+@router.get(
+    "/download/{video_id}",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}, **documented(NothingReady, ArchiveExpired)},
+)
+def download(video: CurrentVideo, session: SessionDep, storage: StorageDep, request: Request) -> Response:
+    """The frames as a ZIP: those of the newest extraction that is COMPLETED. A download that broke off can be resumed
+    (`Range`)."""
+    return archives.archive_response(storage, extractions.newest_archive(session, video), request=request)
+
+
+@router.get("/{video_id}/download-url", response_model=LinkView, responses=documented(NothingReady, ArchiveExpired))
+def get_download_url(video: CurrentVideo, session: SessionDep, storage: StorageDep) -> archives.Link:
+    """A link to the same ZIP that needs no login and works for a limited time."""
+    return archives.archive_link(storage, extractions.newest_archive(session, video))
+
+
+@router.delete("/{video_id}", status_code=204)
+def delete_video(video: CurrentVideo, session: SessionDep) -> None:
+    """Delete a video, its archives and all that is known of it; a running extraction is cancelled."""
+    lifecycle.withdraw(session, video)

@@ -1,0 +1,289 @@
+"""Every read of extractions, and of videos as their extractions make them look; each names the owner."""
+
+import base64
+import binascii
+import datetime
+import enum
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, case, func, select, true, tuple_
+from sqlalchemy.orm import Session, aliased, defer
+
+from app.errors import Invalid
+from app.extractions.errors import ArchiveExpired, ExtractionNotFound, NothingReady
+from app.extractions.models import Extraction, Segment, Status, Step
+from app.videos import queries as videos
+from app.videos.errors import VideoNotFound
+from app.videos.lifecycle import archive_name
+from app.videos.models import Video
+
+
+class VideoStatus(enum.StrEnum):
+    """That of the newest extraction; without one, what the probe says."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    READY = "READY"
+    """Probed, and nothing was asked yet."""
+
+
+class BadCursor(Invalid):
+    """The cursor is none that was given out here; begin without one."""
+
+    code = "BAD_CURSOR"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an extraction is."""
+
+    frames_done: int = 0
+    frames_total: int | None = None
+    """Known once the video is probed."""
+    fraction: float = 0.0
+    """1 only when it is COMPLETED."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there are no frames."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ExtractionState:
+    """An extraction as its owner sees it."""
+
+    extraction: Extraction
+    video: Video
+    frames_done: int
+    """By its segments."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is; never more done than there is."""
+        total = self.extraction.frames_total
+        if self.extraction.status == Status.COMPLETED:
+            return Progress(frames_done=self.extraction.frames or 0, frames_total=total, fraction=1.0)
+        if not total:
+            return Progress(frames_done=self.frames_done, frames_total=total)
+        done = min(self.frames_done, total)
+        return Progress(frames_done=done, frames_total=total, fraction=min(done / total, 0.99))
+
+    @property
+    def error(self) -> Failure | None:
+        """Why it FAILED."""
+        return _failure(self.extraction)
+
+
+@dataclass(frozen=True)
+class VideoState:
+    """A video with its newest extraction, as its owner sees both."""
+
+    video: Video
+    newest: ExtractionState | None
+
+    @property
+    def status(self) -> VideoStatus:
+        """One word for both."""
+        if self.newest is not None:
+            return VideoStatus(self.newest.extraction.status)
+        if self.video.error_code is not None:
+            return VideoStatus.FAILED
+        return VideoStatus.PENDING if self.video.probed_at is None else VideoStatus.READY
+
+    @property
+    def progress(self) -> Progress:
+        """How far the newest extraction is."""
+        return Progress() if self.newest is None else self.newest.progress
+
+    @property
+    def error(self) -> Failure | None:
+        """Why it is FAILED."""
+        return _failure(self.video) if self.newest is None else self.newest.error
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a user's videos, newest first."""
+
+    items: Sequence[VideoState]
+    next_cursor: str | None
+    """Where the next page begins; None on the last."""
+
+
+@dataclass(frozen=True)
+class ReadyArchive:
+    """A finished ZIP that may be downloaded."""
+
+    key: str
+    name: str
+    expires_at: datetime.datetime
+
+
+def video_state(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> VideoState:
+    """The user's video as it stands."""
+    row = session.execute(_video_states(user_id).where(Video.id == video_id)).one_or_none()
+    if row is None:
+        raise VideoNotFound
+    return _video_state(row)
+
+
+def list_videos(
+    session: Session, *, user_id: uuid.UUID, status: VideoStatus | None, cursor: str | None, limit: int
+) -> Page:
+    """A page of the user's videos."""
+    states = _video_states(user_id)
+    if status is not None:
+        states = states.where(_status == status)
+    if cursor is not None:
+        states = states.where(tuple_(Video.created_at, Video.id) < _read_cursor(cursor))
+    rows = session.execute(states.order_by(Video.created_at.desc(), Video.id.desc()).limit(limit + 1)).all()
+    items = [_video_state(row) for row in rows[:limit]]
+    return Page(items=items, next_cursor=_cursor(items[-1].video) if len(rows) > limit else None)
+
+
+def extraction_state(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID) -> ExtractionState:
+    """The user's extraction as it stands."""
+    row = session.execute(_extraction_states(user_id).where(Extraction.id == extraction_id)).one_or_none()
+    if row is None:
+        raise ExtractionNotFound
+    return _extraction_state(row)
+
+
+def list_extractions(session: Session, video: Video) -> list[ExtractionState]:
+    """All extractions of a video, newest first."""
+    states = _extraction_states(video.user_id).where(Extraction.video_id == video.id)
+    rows = session.execute(states.order_by(Extraction.created_at.desc(), Extraction.id.desc())).all()
+    return [_extraction_state(row) for row in rows]
+
+
+def get_extraction(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID) -> Extraction:
+    """The user's extraction."""
+    return extraction_state(session, extraction_id, user_id=user_id).extraction
+
+
+def newest_archive(session: Session, video: Video) -> ReadyArchive:
+    """The archive of the newest COMPLETED extraction of a video."""
+    extraction = session.scalars(
+        select(Extraction)
+        .where(Extraction.video_id == video.id, Extraction.status == Status.COMPLETED)
+        .order_by(Extraction.created_at.desc(), Extraction.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return _ready_archive(extraction, video)
+
+
+def archive_of(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID) -> ReadyArchive:
+    """The archive of the user's extraction."""
+    state = extraction_state(session, extraction_id, user_id=user_id)
+    return _ready_archive(state.extraction, state.video)
+
+
+def count_waiting(session: Session, *, user_id: uuid.UUID) -> int:
+    """How many of the user's extractions nobody has begun."""
+    waiting = Extraction.user_id == user_id, Extraction.status == Status.PENDING
+    return session.scalar(select(func.count()).where(*waiting)) or 0
+
+
+def stored_bytes(session: Session, *, user_id: uuid.UUID) -> int:
+    """What the user's videos and archives take."""
+    archives = (
+        select(func.sum(Extraction.archive_bytes))
+        .join(Video, Video.id == Extraction.video_id)
+        .where(Video.user_id == user_id, Video.deleted_at.is_(None))
+    )
+    return videos.stored_bytes(session, user_id=user_id) + int(session.scalar(archives) or 0)
+
+
+def _frames_done(extraction_id: Any) -> Any:
+    return (
+        select(func.coalesce(func.sum(Segment.frames_done), 0))
+        .where(Segment.extraction_id == extraction_id, Segment.step == Step.FRAMES)
+        .scalar_subquery()
+    )
+
+
+_newest_rows = (
+    select(Extraction)
+    .where(Extraction.video_id == Video.id)
+    .order_by(Extraction.created_at.desc(), Extraction.id.desc())
+    .limit(1)
+    .lateral("newest")
+)
+_newest = aliased(Extraction, _newest_rows)
+# `VideoState.status` in SQL.
+_status = func.coalesce(
+    _newest.status,
+    case(
+        (Video.error_code.is_not(None), VideoStatus.FAILED),
+        (Video.probed_at.is_(None), VideoStatus.PENDING),
+        else_=VideoStatus.READY,
+    ),
+)
+
+
+def _video_states(user_id: uuid.UUID) -> Select[Video, Extraction | None, int]:
+    return (
+        select(Video, _newest, _frames_done(_newest.id))
+        .outerjoin(_newest_rows, true())
+        .where(Video.user_id == user_id, Video.deleted_at.is_(None))
+        .options(defer(Video.packet_index))
+    )
+
+
+def _video_state(row: Row[Video, Extraction | None, int]) -> VideoState:
+    video, extraction, frames_done = row
+    if extraction is None:
+        return VideoState(video=video, newest=None)
+    return VideoState(video=video, newest=ExtractionState(extraction=extraction, video=video, frames_done=frames_done))
+
+
+def _extraction_states(user_id: uuid.UUID) -> Select[Extraction, Video, int]:
+    return (
+        select(Extraction, Video, _frames_done(Extraction.id))
+        .join(Video, Video.id == Extraction.video_id)
+        .where(Video.user_id == user_id, Video.deleted_at.is_(None))
+        .options(defer(Video.packet_index))
+    )
+
+
+def _extraction_state(row: Row[Extraction, Video, int]) -> ExtractionState:
+    extraction, video, frames_done = row
+    return ExtractionState(extraction=extraction, video=video, frames_done=frames_done)
+
+
+def _failure(failed: Video | Extraction) -> Failure | None:
+    return None if failed.error_code is None else Failure(code=failed.error_code, message=failed.error_message or "")
+
+
+def _ready_archive(extraction: Extraction | None, video: Video) -> ReadyArchive:
+    if extraction is None or extraction.archive_key is None:
+        raise NothingReady
+    if video.expires_at <= datetime.datetime.now(datetime.UTC):
+        raise ArchiveExpired
+    return ReadyArchive(key=extraction.archive_key, name=archive_name(video.filename), expires_at=video.expires_at)
+
+
+def _cursor(video: Video) -> str:
+    return base64.urlsafe_b64encode(f"{video.created_at.isoformat()} {video.id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime.datetime, uuid.UUID]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        created_at, _, video_id = text.partition(" ")
+        moment = datetime.datetime.fromisoformat(created_at)
+        if moment.tzinfo is None:
+            raise BadCursor
+        return moment, uuid.UUID(video_id)
+    except (binascii.Error, ValueError):
+        raise BadCursor from None
