@@ -211,15 +211,14 @@ def workers(environment: dict[str, str], stack_folder: Path) -> Iterator[StartWo
 
 def _start_worker(stack_folder: Path, environment: dict[str, str]) -> Process:
     name = f"worker-{secrets.token_hex(4)}"
-    log = stack_folder / f"{name}.log"
     words = "celery -A app.workers.celery_worker worker --loglevel=info -n"
     part = Part(
         name="Worker",
         command=[*words.split(), f"{name}@%h"],
-        is_healthy=lambda: " ready." in log.read_text(errors="replace"),
+        is_healthy=lambda worker: f"{name}@" in worker.output() and " ready." in worker.output(),
         environment=environment,
     )
-    return Process(part, log=log)
+    return Process(part, log=stack_folder / f"{name}.log")
 
 
 @pytest.fixture
@@ -229,7 +228,7 @@ def server(environment: dict[str, str], service_port: int, stack_folder: Path) -
     part = Part(
         name="API",
         command=["uvicorn", "main:app", "--port", str(service_port)],
-        is_healthy=lambda: _answers(f"{url}/health/live"),
+        is_healthy=lambda _: _answers(f"{url}/health/live"),
         environment=environment,
     )
     process = Process(part, log=stack_folder / f"api-{secrets.token_hex(4)}.log")

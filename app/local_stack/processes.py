@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,11 +26,12 @@ class Part:
 
     name: str
     command: Sequence[str]
-    is_healthy: Callable[[], bool]
+    is_healthy: "Callable[[Process], bool]"
     environment: Mapping[str, str] = field(default_factory=dict)  # beside ours
     healthy_within_seconds: float = 30
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_seconds: float = 10
+    is_foundation: bool = False  # others stand on it, so that it ends last
     orphan_signal: signal.Signals = signal.SIGKILL  # what it gets when we die without a word
 
 
@@ -45,6 +47,7 @@ class Process:
         environment["PYTHONUNBUFFERED"] = "1"
         command = [shutil.which(part.command[0], path=environment["PATH"]) or part.command[0], *part.command[1:]]
         with log.open("ab") as output:
+            self._log_start = output.tell()
             self._popen = subprocess.Popen(
                 [*_dies_with_us(part.orphan_signal), *command],
                 stdin=subprocess.DEVNULL,
@@ -62,41 +65,69 @@ class Process:
         """Whether it has not ended yet."""
         return self._popen.poll() is None
 
-    def wait_until_healthy(self) -> None:
-        """Return once it answers; a part that ends or stays silent is told with the end of its log."""
+    def wait_until_healthy(self, ending: threading.Event | None = None) -> None:
+        """Return once it answers; what ends or stays silent is told with the end of its log."""
         deadline = time.monotonic() + self.part.healthy_within_seconds
-        while not self.part.is_healthy():
+        while not self.part.is_healthy(self):
             if not self.is_running():
-                raise StackError(f"{self.part.name} ended at its start: {self.last_words()} (all of it: {self.log})")
+                raise StackError(f"{self.part.name} ended at its start: {self.last_words()}")
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"{self.part.name} did not answer within {self.part.healthy_within_seconds:.0f} s: "
-                    f"{self.last_words()} (all of it: {self.log})"
+                    f"{self.part.name} is not up within {self.part.healthy_within_seconds:.0f} s: {self.last_words()}"
                 )
-            time.sleep(0.05)
+            pause(ending)
+
+    def wait_until_done(self, ending: threading.Event | None = None) -> None:
+        """Return once it has ended well: for a part that does one thing."""
+        while self.is_running():
+            pause(ending)
+        if self._popen.returncode:
+            raise StackError(f"{self.part.name} went wrong: {self.last_words()}")
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
 
     def last_words(self) -> str:
-        """The last line of its log."""
-        lines = self.log.read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        """The last line of its log, and where the log is."""
+        lines = [line.strip() for line in self.output().splitlines() if line.strip()]
+        return f"{lines[-1] if lines else 'it said nothing'} (all it said: {self.log})"
 
     def ask_to_stop(self) -> None:
-        """Send its stop signal; `stop` waits."""
+        """Send its stop signal and don't wait."""
         if self.is_running():
             self._popen.send_signal(self.part.stop_signal)
 
     def stop(self) -> None:
-        """End it: its signal, its time, then force; what it started and left behind goes with it."""
+        """End it: its signal, its time, then force."""
         self.ask_to_stop()
+        self.end_by(time.monotonic() + self.part.stop_within_seconds)
+
+    def end_by(self, deadline: float) -> None:
+        """Wait for its end until then, by the monotonic clock; what is left of it and its children ends by force."""
         with suppress(subprocess.TimeoutExpired):
-            self._popen.wait(self.part.stop_within_seconds)
+            self._popen.wait(max(0, deadline - time.monotonic()))
         self.kill()
 
     def kill(self) -> None:
         """End it and its children by force."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
+
+
+def is_free(port: int) -> bool:
+    """Whether a server can have this TCP port of this machine."""
+    with socket.socket() as probe:
+        # As servers ask, so that connections that just closed are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port() -> int:
@@ -104,6 +135,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def pause(ending: threading.Event | None) -> None:
+    """Wait a moment; KeyboardInterrupt once `ending` is set."""
+    if ending is None:
+        time.sleep(0.05)
+    elif ending.wait(0.05):
+        raise KeyboardInterrupt
 
 
 def _dies_with_us(orphan_signal: signal.Signals) -> list[str]:
