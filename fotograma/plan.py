@@ -171,6 +171,11 @@ class Plan:
             value = getattr(self, side)
             _check(value is None or 1 <= value <= 16_384, f"`{side}` must be from 1 to 16384")
 
+    @property
+    def chooses_by_picture(self) -> bool:
+        """Whether times alone don't tell what is chosen."""
+        return self.dedupe is not None or isinstance(self.mode, Scenes | Best)
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The plan of a JSON object, e.g. `{"mode": "every", "seconds": 2, "format": "png"}`.

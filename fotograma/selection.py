@@ -98,6 +98,11 @@ class Selector:
             yield from self._answer(index, self._targets.take(end_ticks * self._time_base, inclusive=False))
 
     @property
+    def undecided(self) -> int | None:
+        """Index of the one frame fed before whose fate a later frame decides."""
+        return self._candidate[0] if self._candidate else None
+
+    @property
     def done(self) -> bool:
         """Whether no later frame can be wanted."""
         if self._targets is not None:
@@ -151,10 +156,8 @@ def choose(
             break
     else:
         choices.extend(selector.finish(end_ticks=end_ticks))
-    # With `dedupe`, `scenes` and `best` the limit counts what their pictures leave over.
-    if plan.dedupe is None and not isinstance(plan.mode, Scenes | Best):
-        return choices[: plan.limit]
-    return choices
+    # Where pictures choose, the limit counts what they leave over.
+    return choices if plan.chooses_by_picture else choices[: plan.limit]
 
 
 @dataclass(frozen=True)

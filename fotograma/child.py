@@ -1,0 +1,88 @@
+"""The process inside the jail: locks itself in, then answers requests over its channel until that closes.
+
+Started by `fotograma.jail` as `python -m fotograma.child CHANNEL SOURCE SOURCE_KIND PARENT LIMITS`, with nothing open
+but the two descriptors it is told.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+from fotograma.errors import FotogramaError
+from fotograma.limits import Limits
+from fotograma.readers import AskingReader, DescriptorReader, OffsetReader
+from fotograma.records import Facts, Failed, Record, write_record
+
+_PR_SET_PDEATHSIG = 1
+OPEN_FILES = 32
+
+
+def main() -> None:
+    """Serve requests until the parent closes the channel."""
+    channel_fd, source_fd, source_kind, parent, limits_json = sys.argv[1:]
+    limits = Limits(**json.loads(limits_json))
+    _lock(limits, parent=int(parent))
+    channel = socket.socket(fileno=int(channel_fd))
+    reader = (AskingReader if source_kind == "asks" else DescriptorReader)(int(source_fd))
+    facts: Facts | None = None
+    for line in channel.makefile("rb"):
+        try:
+            for record in _answer(json.loads(line), reader, limits=limits, facts=facts):
+                if isinstance(record, Facts):
+                    facts = record
+                write_record(record, channel.sendall)
+        except FotogramaError as error:
+            write_record(Failed(error.code.name, error.detail), channel.sendall)
+        except MemoryError:
+            write_record(Failed("LIMIT_MEMORY", f"allowed are {limits.memory_bytes} bytes"), channel.sendall)
+        except (EOFError, ConnectionError):
+            return
+        except Exception as error:
+            # Also a mistake of ours on an odd file is told, rather than died of.
+            write_record(Failed("DECODER_CRASHED", f"{type(error).__name__}: {error}"), channel.sendall)
+
+
+def _answer(
+    request: dict[str, object], reader: OffsetReader, *, limits: Limits, facts: Facts | None
+) -> Iterator[Record]:
+    # Loaded behind the locks: all that parses the video lives in these libraries.
+    from fotograma import decoding
+    from fotograma.plan import Plan
+
+    if request["ask"] == "probe":
+        yield decoding.probe(reader, limits=limits, stream=request["stream"])  # type: ignore[arg-type]
+        return
+    assert facts is not None
+    yield from decoding.pictures(
+        reader,
+        Plan.from_json(request["plan"]),  # type: ignore[arg-type]
+        limits=limits,
+        facts=facts,
+        start_pts=request["start_pts"],  # type: ignore[arg-type]
+        end_pts=request["end_pts"],  # type: ignore[arg-type]
+    )
+
+
+def _lock(limits: Limits, *, parent: int) -> None:
+    """Give up what the work does not need, for good."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            # The parent died before it could be asked for.
+            os._exit(1)
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    processors = os.cpu_count() or 1
+    cpu_seconds = int(limits.wall_seconds * processors) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

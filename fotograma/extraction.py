@@ -1,0 +1,236 @@
+"""extract(): a video in, an archive or a folder of frames out."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fotograma import manifest
+from fotograma.archive import Entry, EntryWriter
+from fotograma.errors import FotogramaError, InputError, StorageUnavailable
+from fotograma.jail import Jail, Source
+from fotograma.limits import Limits
+from fotograma.manifest import Namer, Row
+from fotograma.packets import PacketIndex
+from fotograma.plan import Plan
+from fotograma.records import Facts, Finished, Picture, Warned
+from fotograma.selection import choose
+
+
+class Decoder(Protocol):
+    """Whoever decodes: a jail, or this process."""
+
+    def probe(self, *, stream: int | None = None) -> Facts: ...
+
+    def pictures(
+        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None
+    ) -> Iterator[Picture | Warned | Finished]: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an extraction is."""
+
+    frames_done: int
+    frames_total: int | None
+    """What the packet index lets expect; none where that can't be known."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of an extraction."""
+
+    frames: int
+    bytes: int
+    """Of the pictures."""
+    warnings: list[dict[str, str]]
+    source: dict[str, Any]
+    """The manifest's word on the video."""
+    engine: dict[str, str]
+    """Versions of what decoded and encoded."""
+
+
+class FolderSink(EntryWriter):
+    """Writes files into a folder instead of entries into an archive."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(lambda _: None)
+        self._folder = folder
+
+    def add(self, name: str, data: bytes) -> Entry:
+        """Write a file; an older one of that name is replaced."""
+        (self._folder / name).write_bytes(data)
+        return super().add(name, data)
+
+
+@dataclass
+class Collected:
+    """What came out of the decoder for a range, beside the pictures themselves."""
+
+    rows: list[Row] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+
+def extract(
+    source: Source,
+    plan: Plan,
+    *,
+    sink: Path | Callable[[bytes], object],
+    progress: Callable[[Progress], None] | None = None,
+    name: str | None = None,
+    limits: Limits | None = None,
+    jail: bool = True,
+) -> Summary:
+    """Take the frames that `plan` wants out of a video.
+
+    Args:
+        source: the video: a path, an open descriptor, or a reader with `size` and `read_at`.
+        plan: which frames, and how to write them.
+        sink: a path of a folder gets files, any other path a ZIP (which appears when it is whole), and a callable the
+            ZIP's bytes.
+        progress: called after each frame.
+        name: what the manifest calls the video; a path's own name where none is given.
+        limits: what the video may ask for.
+        jail: decode in a locked child process. Without it, decode only what you trust.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        FotogramaError: with its row of the table of codes; nothing half-written is left in a ZIP's place.
+    """
+    limits = limits or Limits()
+    with _open_decoder(source, limits=limits, jail=jail) as decoder, _open_sink(sink) as files:
+        facts = decoder.probe(stream=plan.stream)
+        described = describe(facts, name=name or (source.name if isinstance(source, Path) else ""), size=_size(source))
+        total = expected_frames(plan, facts)
+        collected = Collected()
+        for _ in collect(decoder, plan, facts=facts, sink=files, into=collected):
+            if progress is not None:
+                progress(Progress(len(collected.rows), total))
+        return close(files, collected.rows, collected.warnings, source=described, plan=plan, engine=facts.engine)
+
+
+def collect(
+    decoder: Decoder,
+    plan: Plan,
+    *,
+    facts: Facts,
+    sink: EntryWriter,
+    into: Collected,
+    start_pts: int | None = None,
+    end_pts: int | None = None,
+) -> Iterator[Row]:
+    """Write the pictures of a range to `sink` as they come, and yield each row."""
+    namer = Namer(plan.format)
+    last_pts = facts.first_pts
+    for record in decoder.pictures(plan, start_pts=start_pts, end_pts=end_pts):
+        if isinstance(record, Warned):
+            into.warnings.append({"code": record.code, "detail": record.detail})
+        elif isinstance(record, Picture):
+            if record.pts < last_pts:
+                raise FotogramaError.of("DECODER_CRASHED", "frames came out of order")
+            last_pts = record.pts
+            file_name = namer.name((record.pts - facts.first_pts) * facts.time_base)
+            row = manifest.row(
+                record,
+                sink.add(file_name, record.data),
+                sequence=len(into.rows),
+                time_base=facts.time_base,
+                first_pts=facts.first_pts,
+            )
+            into.rows.append(row)
+            yield row
+
+
+def close(
+    sink: EntryWriter,
+    rows: list[Row],
+    warnings: list[dict[str, str]],
+    *,
+    source: dict[str, Any],
+    plan: Plan,
+    engine: dict[str, str],
+) -> Summary:
+    """Write the manifests (and the directory of a ZIP) behind the frames.
+
+    Raises:
+        InputError: there is no frame at all.
+    """
+    if not rows:
+        raise InputError("NOTHING_SELECTED")
+    shown = manifest.as_json(rows, source=source, plan=plan, engine=engine, warnings=warnings)
+    sink.add("manifest.json", shown)
+    sink.add("manifest.csv", manifest.as_csv(rows))
+    sink.finish()
+    return Summary(len(rows), sum(row.bytes for row in rows), warnings, source, engine)
+
+
+def describe(facts: Facts, *, name: str, size: int) -> dict[str, Any]:
+    """The manifest's `source`."""
+    return {"name": name, "bytes": size, **facts.media}
+
+
+def expected_frames(plan: Plan, facts: Facts) -> int | None:
+    """How many frames the packet index lets expect; none where only the pictures tell."""
+    if plan.chooses_by_picture:
+        return None
+    timeline = PacketIndex.from_bytes(facts.packet_index).timeline(first_pts=facts.first_pts)
+    return len(
+        choose(
+            plan,
+            timeline.ticks,
+            timeline.key_frames,
+            time_base=timeline.time_base,
+            end_ticks=timeline.end_ticks,
+        )
+    )
+
+
+def probe(source: Source, *, stream: int | None = None, limits: Limits | None = None, jail: bool = True) -> Facts:
+    """What a video is, without taking frames out of it.
+
+    Raises:
+        FotogramaError: it is no usable video.
+    """
+    with _open_decoder(source, limits=limits or Limits(), jail=jail) as decoder:
+        return decoder.probe(stream=stream)
+
+
+@contextmanager
+def _open_decoder(source: Source, *, limits: Limits, jail: bool) -> Iterator[Decoder]:
+    if jail:
+        with Jail(source, limits=limits) as locked:
+            yield locked
+    else:
+        # Here, not above: the trusted side of a jail never loads a decoder.
+        from fotograma.decoding import OpenDecoder
+
+        with OpenDecoder(source, limits=limits) as trusted:
+            yield trusted
+
+
+@contextmanager
+def _open_sink(sink: Path | Callable[[bytes], object]) -> Iterator[EntryWriter]:
+    if not isinstance(sink, Path):
+        yield EntryWriter(sink)
+    elif sink.is_dir():
+        yield FolderSink(sink)
+    else:
+        part = sink.with_name(f".{sink.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                yield EntryWriter(file.write)
+            part.replace(sink)
+        except OSError as error:
+            raise StorageUnavailable(detail=f"{sink}: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _size(source: Source) -> int:
+    if isinstance(source, Path):
+        return source.stat().st_size
+    return os.fstat(source).st_size if isinstance(source, int) else source.size

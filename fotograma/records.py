@@ -1,0 +1,201 @@
+"""What crosses the wall between the locked child, which decodes, and its parent, which trusts nothing it says.
+
+A record is a kind, a JSON head and any number of blobs, each preceded by its size; sizes beyond the bounds here end the
+conversation. Requests are single JSON lines the other way.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeVar
+
+HEAD_MOST_BYTES = 2**20
+BLOB_MOST_BYTES = 2**30
+T = TypeVar("T")
+_PREFIX = struct.Struct("<4sII")
+
+
+class ProtocolError(Exception):
+    """The child sent something that is no record."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the probe says of a video."""
+
+    media: dict[str, Any]
+    """The manifest's `source`, but for its name and bytes."""
+    engine: dict[str, str]
+    """Versions of the libraries that decode."""
+    time_base: Fraction
+    first_pts: int
+    """Tick of the first decoded frame: time 0."""
+    packet_index: bytes
+    """A `PacketIndex`, stored."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One chosen frame, encoded."""
+
+    pts: int
+    """Its time in ticks of the stream's time base, as the decoder has it."""
+    index: int | None
+    """Place among the decoded frames in presentation order; none where the path taken does not decode all."""
+    key_frame: bool
+    width: int
+    height: int
+    targets: tuple[Fraction, ...]
+    data: bytes
+    """The picture's file."""
+    md5: str | None = None
+    """Of the decoded picture in its own pixel format, unrotated."""
+    scores: dict[str, float] | None = None
+    thumbnail: bytes = b""
+    """A small JPEG, empty where none was asked for."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something to tell beside the frames."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The child gives up."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All pictures of a request have been sent."""
+
+    frames_decoded: int
+
+
+Record = Facts | Picture | Warned | Failed | Finished
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the parent asks of the child: the pictures of `plan` with start_pts <= pts < end_pts."""
+
+    plan: dict[str, Any]
+    start_pts: int | None = None
+    end_pts: int | None = None
+    thumbnails: bool = False
+
+
+def write_record(record: Record, write: Callable[[bytes], object]) -> None:
+    """Send a record."""
+    head: dict[str, Any]
+    blobs: Sequence[bytes] = ()
+    match record:
+        case Facts():
+            kind = b"FACT"
+            head = {
+                "media": record.media,
+                "engine": record.engine,
+                "time_base": str(record.time_base),
+                "first_pts": record.first_pts,
+            }
+            blobs = (record.packet_index,)
+        case Picture():
+            kind = b"PICT"
+            head = {
+                "pts": record.pts,
+                "index": record.index,
+                "key_frame": record.key_frame,
+                "width": record.width,
+                "height": record.height,
+                "targets": [str(target) for target in record.targets],
+                "md5": record.md5,
+                "scores": record.scores,
+            }
+            blobs = (record.data, record.thumbnail)
+        case Warned():
+            kind, head = b"WARN", {"code": record.code, "detail": record.detail}
+        case Failed():
+            kind, head = b"FAIL", {"code": record.code, "detail": record.detail}
+        case Finished():
+            kind, head = b"DONE", {"frames_decoded": record.frames_decoded}
+    packed = json.dumps(head).encode()
+    sizes = struct.pack(f"<{len(blobs)}I", *(len(blob) for blob in blobs))
+    write(b"".join((_PREFIX.pack(kind, len(packed), len(blobs)), sizes, packed, *blobs)))
+
+
+def read_record(read: Callable[[int], bytes]) -> Record:
+    """Receive a record; `read(n)` gives exactly n bytes or raises EOFError.
+
+    Raises:
+        ProtocolError: what came is none.
+        EOFError: the child is gone.
+    """
+    kind, head_size, blob_count = _PREFIX.unpack(read(_PREFIX.size))
+    if head_size > HEAD_MOST_BYTES or blob_count != _BLOBS.get(kind):
+        raise ProtocolError("a record of impossible form")
+    sizes = struct.unpack(f"<{blob_count}I", read(4 * blob_count))
+    if sum(sizes) > BLOB_MOST_BYTES:
+        raise ProtocolError("a record of impossible size")
+    packed = read(head_size)
+    blobs = [read(size) for size in sizes]
+    try:
+        return _parse(kind, json.loads(packed), blobs)
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ProtocolError("a record of impossible content") from error
+
+
+_BLOBS = {b"FACT": 1, b"PICT": 2, b"WARN": 0, b"FAIL": 0, b"DONE": 0}
+
+
+def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
+    match kind:
+        case b"FACT":
+            return Facts(
+                media=_typed(head["media"], dict),
+                engine={str(name): str(version) for name, version in head["engine"].items()},
+                time_base=Fraction(_typed(head["time_base"], str)),
+                first_pts=_integer(head["first_pts"], -(2**63), 2**63),
+                packet_index=blobs[0],
+            )
+        case b"PICT":
+            return Picture(
+                pts=_integer(head["pts"], -(2**63), 2**63),
+                index=None if head["index"] is None else _integer(head["index"], 0, 2**48),
+                key_frame=_typed(head["key_frame"], bool),
+                width=_integer(head["width"], 1, 2**16),
+                height=_integer(head["height"], 1, 2**16),
+                targets=tuple(Fraction(_typed(target, str)) for target in head["targets"]),
+                data=blobs[0],
+                md5=None if head["md5"] is None else bytes.fromhex(_typed(head["md5"], str)).hex(),
+                scores=None
+                if head["scores"] is None
+                else {str(name)[:40]: float(score) for name, score in head["scores"].items()},
+                thumbnail=blobs[1],
+            )
+        case b"WARN":
+            return Warned(_typed(head["code"], str), _typed(head["detail"], str)[:1000])
+        case b"FAIL":
+            return Failed(_typed(head["code"], str), _typed(head["detail"], str)[:1000])
+        case b"DONE":
+            return Finished(_integer(head["frames_decoded"], 0, 2**48))
+    raise ValueError(kind)
+
+
+def _typed(value: Any, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(kind)
+    return value
+
+
+def _integer(value: Any, least: int, below: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
+        raise ValueError(value)
+    return value
