@@ -1,5 +1,6 @@
 """The words endpoints ask for: a session, the user, the settings, the storage."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from app.database import open_session
 from app.errors import Unauthenticated
 from app.settings import Settings, get_settings
 from app.storage import Storage, get_storage
+from app.videos import queries as videos
+from app.videos.models import Video
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
@@ -49,6 +52,14 @@ def _user_of(token: str) -> User:
 
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+def get_current_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> Video:
+    """The video that the path names, or 404."""
+    return videos.get_video(session, video_id, user_id=user.id)
+
+
+CurrentVideo = Annotated[Video, Depends(get_current_video)]
 
 
 def address_of(request: Request) -> str:

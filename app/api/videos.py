@@ -3,29 +3,19 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.api import archives
-from app.api.dependencies import CurrentUser, SessionDep, StorageDep
+from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep
 from app.api.error_responses import documented
 from app.api.schemas import LinkView, VideoPage, VideoView
 from app.extractions import lifecycle
 from app.extractions import queries as extractions
 from app.extractions.errors import ArchiveExpired, NothingReady
 from app.extractions.queries import BadCursor, Page, VideoState, VideoStatus
-from app.videos import queries
 from app.videos.errors import VideoNotFound
-from app.videos.models import Video
 
 router = APIRouter(prefix="/videos", tags=["videos"], responses=documented(VideoNotFound))
-
-
-def get_current_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> Video:
-    """The video of the path, or 404."""
-    return queries.get_video(session, video_id, user_id=user.id)
-
-
-CurrentVideo = Annotated[Video, Depends(get_current_video)]
 
 
 @router.get("/status", response_model=VideoPage, responses=documented(BadCursor))

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.database import new_id, open_session
@@ -52,18 +52,19 @@ def admit(session: Session, upload_id: uuid.UUID, *, filename: str, size_bytes: 
     upload = session.scalars(delete(Upload).where(Upload.id == upload_id).returning(Upload)).one_or_none()
     if upload is None:
         raise UploadAbandoned
-    video = Video(
-        id=upload.id,
-        user_id=upload.user_id,
-        filename=harmless_name(filename),
-        object_key=upload.object_key,
-        size_bytes=size_bytes,
-        sha256=sha256,
-        expires_at=func.now() + timedelta(days=get_settings().retention_days),
-    )
-    session.add(video)
-    session.flush()
-    return video
+    return session.scalars(
+        insert(Video)
+        .values(
+            id=upload.id,
+            user_id=upload.user_id,
+            filename=harmless_name(filename),
+            object_key=upload.object_key,
+            size_bytes=size_bytes,
+            sha256=sha256,
+            expires_at=func.now() + timedelta(days=get_settings().retention_days),
+        )
+        .returning(Video)
+    ).one()
 
 
 def drop_upload(storage: Storage, upload_id: uuid.UUID) -> None:
