@@ -1,0 +1,90 @@
+"""What is not kept goes whole, and nothing else does."""
+
+import datetime
+
+import pytest
+from sqlalchemy import func, update
+
+from app.accounts.models import User
+from app.database import new_id, open_session
+from app.errors import Unauthenticated
+from app.extractions import admission, queries, retention
+from app.extractions.models import Extraction, Status
+from app.storage import Storage, get_storage
+from app.videos import lifecycle as videos
+from app.videos.models import Video
+from fotograma.plan import Every, Plan
+
+
+@pytest.fixture
+def storage(environment: dict[str, str]) -> Storage:  # noqa: ARG001
+    return get_storage()
+
+
+@pytest.fixture
+def user(environment: dict[str, str]) -> User:  # noqa: ARG001
+    with open_session() as session:
+        user = User(email=f"{new_id()}@example.com", password_hash="none")
+        session.add(user)
+    return user
+
+
+def admit(storage: Storage, user: User) -> tuple[Video, Extraction]:
+    """A video with an extraction, and objects of both."""
+    with open_session() as session:
+        upload = videos.open_upload(session, user_id=user.id)
+    with open_session() as session:
+        state = admission.admit(
+            session, upload, filename="a.mp4", size_bytes=5, sha256="0" * 64, plan=Plan(Every(seconds=1))
+        )
+    assert state.newest is not None
+    for key in (state.video.object_key, f"results/{state.newest.extraction.id}/1/1/entries"):
+        with storage.open_writer(key, content_type="application/octet-stream") as writer:
+            writer.write(b"bytes")
+    return state.video, state.newest.extraction
+
+
+def objects_of(storage: Storage, video: Video, extraction: Extraction) -> int:
+    return len([*storage.list(f"videos/{video.id}"), *storage.list(f"results/{extraction.id}")])
+
+
+def test_only_expired_videos_go(storage: Storage, user: User):
+    (kept, kept_extraction), (expired, expired_extraction) = admit(storage, user), admit(storage, user)
+    with open_session() as session:
+        past = func.now() - datetime.timedelta(seconds=1)
+        session.execute(update(Video).where(Video.id == expired.id).values(expires_at=past))
+
+    for _ in range(2):
+        retention.bury_expired()
+    with open_session() as session:
+        stopped = session.get_one(Extraction, expired_extraction.id).status
+    for _ in range(2):
+        retention.remove_buried(storage)
+
+    assert stopped == Status.CANCELLED
+    assert objects_of(storage, expired, expired_extraction) == 0
+    assert objects_of(storage, kept, kept_extraction) == 2
+    with open_session() as session:
+        assert session.get(Video, expired.id) is None
+        assert session.get(Extraction, expired_extraction.id) is None
+        assert session.get_one(Extraction, kept_extraction.id).status == Status.PENDING
+
+
+def test_an_archive_counts_as_stored_until_its_video_is_deleted(storage: Storage, user: User):
+    video, extraction = admit(storage, user)
+    with open_session() as session:
+        session.execute(update(Extraction).where(Extraction.id == extraction.id).values(archive_bytes=100))
+        stored = queries.stored_bytes(session, user_id=user.id)
+        videos.bury(session, video)
+
+    with open_session() as session:
+        assert (stored, queries.stored_bytes(session, user_id=user.id)) == (105, 0)
+
+
+def test_who_has_left_leaves_no_video_behind(user: User):
+    with open_session() as session:
+        upload = videos.open_upload(session, user_id=user.id)
+        session.delete(user)
+
+    with open_session() as session, pytest.raises(Unauthenticated):
+        admission.admit(session, upload, filename="a.mp4", size_bytes=5, sha256="0" * 64, plan=None)
