@@ -21,6 +21,8 @@ from fotograma.plan import Keyframes, Plan
 
 pytestmark = pytest.mark.usefixtures("leaves_no_work")
 
+WARNING = {"code": "TRUNCATED", "detail": "12 bytes are missing"}
+
 
 @pytest.fixture(scope="module")
 def user(make_user):
@@ -55,10 +57,12 @@ def complete(storage: Storage):
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as file:
             file.writestr("frame.jpg", str(uuid.uuid4()))
-        key = f"results/{video['extraction_id']}/archive.zip"
+        key = f"results/{video['extraction_id']}/{uuid.uuid4()}/1/archive.zip"
         with storage.open_writer(key, content_type="application/zip") as writer:
             writer.write(content.getvalue())
-        archive = lifecycle.Archive(key=key, size_bytes=len(content.getvalue()), sha256="0" * 64, frames=1)
+        archive = lifecycle.Archive(
+            key=key, size_bytes=len(content.getvalue()), sha256="0" * 64, frames=1, warnings=[WARNING]
+        )
         with open_session() as session:
             assert lifecycle.complete(session, uuid.UUID(video["extraction_id"]), archive)
         return content.getvalue()
@@ -126,7 +130,7 @@ def test_a_completed_video_tells_its_frames(upload, get, complete):
 
     assert (now["status"], now["frames"], now["archive_bytes"]) == ("COMPLETED", 1, len(archive))
     assert now["progress"] == {"frames_done": 1, "frames_total": 1, "fraction": 1.0}
-    assert now["completed_at"]
+    assert (now["completed_at"] is not None, now["warnings"]) == (True, [WARNING])
 
 
 def test_a_failed_video_says_why(upload, get):

@@ -38,7 +38,7 @@ def admit(storage: Storage, user: User) -> tuple[Video, Extraction]:
             session, upload, filename="a.mp4", size_bytes=5, sha256="0" * 64, plan=Plan(Every(seconds=1))
         )
     assert state.newest is not None
-    for key in (state.video.object_key, f"results/{state.newest.extraction.id}/1/1/entries"):
+    for key in (state.video.object_key, f"results/{state.newest.extraction.id}/{new_id()}/1/entries"):
         with storage.open_writer(key, content_type="application/octet-stream") as writer:
             writer.write(b"bytes")
     return state.video, state.newest.extraction
