@@ -23,16 +23,11 @@ def part(folder: Path, *, port: int) -> Part:
     configuration = folder / "valkey.conf"
     configuration.touch(mode=0o600)
     configuration.write_text(
-        "bind 127.0.0.1\n"
-        f"port {port}\n"
-        f'dir "{folder.resolve()}"\n'
-        f"requirepass {kept_secret(folder / 'password')}\n"
-        "appendonly yes\n"
-        'save ""\n'
+        f'bind 127.0.0.1\nport {port}\nrequirepass {kept_secret(folder / "password")}\nappendonly yes\nsave ""\n'
     )
     return Part(
         name="Broker",
-        command=[str(_binary()), str(configuration.resolve())],
+        command=[str(_binary()), str(configuration), "--dir", str(folder)],
         is_healthy=lambda _: answers(environment(folder, port=port)["REDIS_URL"]),
         is_foundation=True,
         # At SIGTERM it writes out what it has, also when we die.

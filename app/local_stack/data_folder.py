@@ -95,13 +95,18 @@ def _wait_for_lock(descriptor: int, folder: Path) -> None:
 
 
 def _check_owner(folder: Path) -> None:
-    for path in (folder, *folder.iterdir()):
-        owner = path.stat().st_uid
-        if owner != os.geteuid():
-            raise StackError(
-                f"{path} belongs to {_name(owner)} and you are {_name(os.geteuid())}: "
-                "run as its owner, or give another folder with --data-dir."
-            )
+    _check_is_ours(folder)
+    for path in folder.iterdir():
+        _check_is_ours(path)
+
+
+def _check_is_ours(path: Path) -> None:
+    owner = path.stat().st_uid
+    if owner != os.geteuid():
+        raise StackError(
+            f"{path} belongs to {_name(owner)} and you are {_name(os.geteuid())}: "
+            "run as its owner, or give another folder with --data-dir."
+        )
 
 
 def _name(uid: int) -> str:

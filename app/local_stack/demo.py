@@ -3,6 +3,7 @@
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from email import message_from_bytes, policy
@@ -23,13 +24,14 @@ INTERVAL_SECONDS = 2
 T = TypeVar("T")
 
 
-def show(stack: Stack) -> None:
+def show(stack: Stack, ending: threading.Event) -> None:
     """Do the job and say each step; what goes wrong is said and ends the demo alone."""
     try:
         with httpx2.Client(base_url=stack.url, timeout=30, trust_env=False) as client:
             _do(stack, client)
     except (StackError, httpx2.HTTPError, subprocess.CalledProcessError) as error:
-        screen.tell(f"Demo: {str(error).splitlines()[0]}")
+        if not ending.is_set():
+            screen.tell(f"Demo: {str(error).splitlines()[0]}")
 
 
 def _do(stack: Stack, client: httpx2.Client) -> None:

@@ -27,7 +27,9 @@ def main() -> None:
 
 def _command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the API and the page are.")] = 8000,
-    data_dir: Annotated[Path, typer.Option(help="Where data, mail and logs are kept.")] = Path(".fotograma"),
+    data_dir: Annotated[
+        Path, typer.Option(help="Where data, mail and logs are kept.", readable=False, file_okay=False)
+    ] = Path(".fotograma"),
     workers: Annotated[int, typer.Option(min=1, help="How many worker processes.")] = 1,
     demo: Annotated[bool, typer.Option("--demo", help="Also do one whole job, as a user would.")] = False,
 ) -> None:
@@ -42,7 +44,7 @@ def _command(
     except StackError as error:
         raise SystemExit(f"Fotograma: {error}") from None
     except OSError as error:
-        raise SystemExit(f"Fotograma: {folder} is of no use: {error}; give another folder with --data-dir.") from None
+        raise SystemExit(f"Fotograma: {error} (another folder is given with --data-dir)") from None
 
 
 def _run(folder: Path, *, port: int, workers: int, with_demo: bool) -> None:
@@ -61,14 +63,14 @@ def _run(folder: Path, *, port: int, workers: int, with_demo: bool) -> None:
         stack.start(supervisor)
         screen.show_addresses(stack.addresses())
         if with_demo:
-            threading.Thread(target=demo.show, args=(stack,), name="demo", daemon=True).start()
+            threading.Thread(target=demo.show, args=(stack, supervisor.ending), name="demo", daemon=True).start()
         supervisor.watch()
     except KeyboardInterrupt:
-        pass
-    finally:
         screen.tell("Ending...")
+    finally:
         supervisor.end()
-        stack.mailbox.stop()
+        # By now it may never have been started.
+        stack.mailbox.stop(no_assert=True)
     screen.tell(f"Ended; the data stays in {folder}.")
 
 

@@ -75,7 +75,7 @@ class Stack:
             "E-mail": mail,
             "PostgreSQL": f"{settings.db_host}:{settings.db_port}, database {settings.db_name}",
             "Broker": _place(settings.redis_url),
-            "Videos and archives": settings.storage_url,
+            "Videos and archives": settings.storage_url if self.outside.storage_url else str(self.folder / "objects"),
             "Logs": f"{logs}/*.log",
         }
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from app.local_stack import data_folder
 from app.local_stack.errors import StackError
@@ -53,9 +54,10 @@ class Supervisor:
         """Wait a moment; KeyboardInterrupt when asked to end."""
         pause(self.ending)
 
-    def watch(self) -> None:
-        """Return when asked to end; until then start again what died."""
-        while not self.ending.wait(0.2):
+    def watch(self) -> NoReturn:
+        """Start again what died, until asked to end."""
+        while True:
+            self.pause()
             for watched in self._watched:
                 if watched.restart_at is None:
                     self._look_after(watched)

@@ -159,5 +159,6 @@ def test_outside_postgres_that_is_away_is_told_in_one_sentence(tmp_path: Path) -
     run = Run(tmp_path / "data", port=free_port(), DB_HOST="127.0.0.1", DB_PORT=str(free_port()))
 
     assert run.process.wait(30) == 1
-    assert "the PostgreSQL that DB_HOST names does not let us in" in run.said()
+    assert run.said().startswith("Fotograma: the PostgreSQL that DB_HOST names does not let us in: ")
+    assert run.said().count("\n") == 1
     assert not (tmp_path / "data" / "postgres").exists()
