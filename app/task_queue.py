@@ -10,14 +10,15 @@ from functools import lru_cache
 
 import structlog
 from celery import Celery
+from kombu.entity import Queue
 
 from app.settings import get_settings
 
 logger = structlog.get_logger()
 
+# Each task has the queue of its name, so that rings for one can be counted apart from the other's.
 SEGMENT_TASK = "fotograma.segment"
 EMAIL_TASK = "fotograma.email"
-QUEUE = "fotograma"
 
 # The broker's answer is waited for this long: a frozen one must not hold the thread that rings.
 BROKER_TIMEOUT_SECONDS = 2.0
@@ -28,7 +29,9 @@ def get_celery() -> Celery:
     """The Celery app of this process."""
     celery = Celery("fotograma", broker=get_settings().redis_url.get_secret_value())
     celery.conf.update(
-        task_default_queue=QUEUE,
+        task_queues=[Queue(SEGMENT_TASK), Queue(EMAIL_TASK)],
+        task_default_queue=SEGMENT_TASK,
+        task_routes={name: {"queue": name} for name in (SEGMENT_TASK, EMAIL_TASK)},
         task_ignore_result=True,
         task_acks_late=False,
         task_send_sent_event=True,
@@ -54,10 +57,10 @@ def ring(task: str) -> None:
     _bell().ring(task)
 
 
-def waiting_rings() -> int:
-    """How many messages the broker holds that no worker has taken yet."""
+def waiting_rings(task: str) -> int:
+    """How many rings for `task` the broker holds that no worker has taken yet."""
     with get_celery().connection_for_read() as connection:
-        return int(connection.default_channel.client.llen(QUEUE))
+        return int(connection.default_channel.client.llen(task))
 
 
 class _Bell:

@@ -10,7 +10,7 @@ owes the mail, in the same transaction.
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -37,6 +37,7 @@ class Archive:
     size_bytes: int
     sha256: str
     frames: int
+    warnings: list[dict[str, str]]
 
 
 def request_extraction(session: Session, video: Video, *, plan: Plan) -> Extraction:
@@ -101,6 +102,7 @@ def complete(session: Session, extraction_id: uuid.UUID, archive: Archive) -> bo
         archive_sha256=archive.sha256,
         frames=archive.frames,
         frames_total=archive.frames,
+        warnings=archive.warnings,
     )
     if extraction is None:
         return False
@@ -183,7 +185,9 @@ def _stop_segments(session: Session, extraction_id: uuid.UUID) -> None:
     )
 
 
-def _owe_email(session: Session, extraction: Extraction, *, kind: str, facts: dict[str, Any]) -> None:
+def _owe_email(
+    session: Session, extraction: Extraction, *, kind: Literal["completed", "failed"], facts: dict[str, Any]
+) -> None:
     user = session.get(User, extraction.user_id)
     if user is not None:
         notifications.owe_email(

@@ -15,14 +15,15 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app import task_queue
-from app.database import after_commit, new_id
+from app.database import after_commit
 from app.extractions import lifecycle
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Segment, Status, Step
+from app.extractions.results import Place
 from app.settings import get_settings
 from app.videos import lifecycle as videos
 from fotograma.errors import CODES, Cause
@@ -47,9 +48,10 @@ class Claim:
     end_pts: int | None
 
     @property
-    def prefix(self) -> str:
+    def place(self) -> Place:
         """Where this holder's objects go; no other holder ever writes there."""
-        return f"results/{self.extraction_id}/{self.segment_id}/{self.token}/"
+        assert self.extraction_id is not None
+        return Place(self.extraction_id, self.segment_id, self.token)
 
 
 @dataclass(frozen=True)
@@ -174,22 +176,20 @@ def finish_frames(
     of_extraction = Segment.extraction_id == claim.extraction_id
     if session.scalar(select(Segment.id).where(of_extraction, Segment.status.in_(lifecycle.OPEN)).limit(1)):
         return None
-    join = session.scalars(
-        insert(Segment).returning(Segment),
-        [
-            {
-                "id": new_id(),
-                "video_id": claim.video_id,
-                "extraction_id": claim.extraction_id,
-                "user_id": session.scalar(select(Segment.user_id).where(Segment.id == claim.segment_id)),
-                "number": 1 + (session.scalar(select(func.max(Segment.number)).where(of_extraction)) or 0),
-                "step": Step.JOIN,
-                "status": Status.PROCESSING,
-                "token": 1,
-                "lease_expires_at": _lease(),
-            }
-        ],
-    ).one()
+    finished = session.get_one(Segment, claim.segment_id, populate_existing=True)
+    join = Segment(
+        video_id=finished.video_id,
+        extraction_id=finished.extraction_id,
+        user_id=finished.user_id,
+        number=1 + (session.scalar(select(func.max(Segment.number)).where(of_extraction)) or 0),
+        step=Step.JOIN,
+        status=Status.PROCESSING,
+        token=1,
+        worker=finished.worker,
+        lease_expires_at=_lease(),
+    )
+    session.add(join)
+    session.flush()
     return _claim(join)
 
 

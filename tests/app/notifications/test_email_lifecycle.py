@@ -17,11 +17,11 @@ def test_a_mail_is_owed_once_for_each_extraction_and_kind(outbox):
 
 
 def test_a_mail_is_rung_for_once_it_is_committed(outbox, wait_until):
-    before = task_queue.waiting_rings()
+    before = task_queue.waiting_rings(task_queue.EMAIL_TASK)
 
     outbox.owe()
 
-    wait_until(lambda: task_queue.waiting_rings() > before)
+    wait_until(lambda: task_queue.waiting_rings(task_queue.EMAIL_TASK) > before)
 
 
 def test_the_mail_due_longest_is_claimed_first_and_then_held(outbox):

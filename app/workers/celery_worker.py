@@ -1,0 +1,48 @@
+"""The worker's entry: `celery -A app.workers.celery_worker worker --loglevel=info`. Names the tasks, no more."""
+
+import threading
+from typing import Any
+
+from celery import signals
+
+from app import task_queue
+from app.logs import set_up_logs
+from app.notifications import sending, smtp
+from app.settings import get_settings
+from app.storage import get_storage
+from app.workers import extraction, maintenance
+
+app = task_queue.get_celery()
+
+_stopping = threading.Event()
+
+
+@app.task(name=task_queue.SEGMENT_TASK)
+def segment() -> None:
+    """Work on the segment whose turn it is."""
+    extraction.work_on_next_segment(stopping=_stopping)
+
+
+@app.task(name=task_queue.EMAIL_TASK)
+def email() -> None:
+    """Send the mails that are due."""
+    sending.send_due_emails(server=smtp.get_server(), signed_url=get_storage().signed_url)
+
+
+@signals.celeryd_init.connect
+def _begin(**_: Any) -> None:
+    set_up_logs(as_json=get_settings().log_json)
+    # What is wrong with these settings ends the start, rather than the first mail or video.
+    smtp.get_server()
+    get_storage()
+
+
+@signals.worker_ready.connect
+def _begin_sweeping(**_: Any) -> None:
+    threading.Thread(target=maintenance.sweep_until, args=(_stopping,), name="sweep", daemon=True).start()
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    # Celery waits for its tasks; each sees this, kills its decoder and gives its segment back.
+    _stopping.set()

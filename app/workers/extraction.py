@@ -1,0 +1,241 @@
+"""Working on a segment: probe, frames, join. Each is safe to run twice, for each claim writes under its own token."""
+
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.database import open_session
+from app.errors import ServiceError
+from app.extractions import lifecycle, queries, results, segment_lifecycle
+from app.extractions.errors import LeaseLost
+from app.extractions.models import Step
+from app.extractions.segment_lifecycle import Claim, Range
+from app.settings import get_settings
+from app.storage import Storage, get_storage
+from app.workers.lease import Lease
+from fotograma import extraction
+from fotograma.archive import EntryWriter
+from fotograma.errors import Cancelled, FotogramaError, StorageUnavailable
+from fotograma.jail import Jail
+from fotograma.limits import Limits
+from fotograma.manifest import Row
+from fotograma.plan import Plan
+from fotograma.records import Facts
+
+logger = structlog.get_logger()
+
+WORKER = f"{socket.gethostname()}-{os.getpid()}"
+# A result is worth waiting for a database that restarts; past that the lease is gone anyway.
+PERSIST_SECONDS = 30.0
+
+T = TypeVar("T")
+
+
+def work_on_next_segment(*, stopping: threading.Event) -> bool:
+    """Take the segment whose turn it is and work on it to its end. False: there was none."""
+    if stopping.is_set():
+        return False
+    with open_session() as session:
+        claim = segment_lifecycle.claim_segment(session, worker=WORKER)
+    if claim is None:
+        return False
+    with structlog.contextvars.bound_contextvars(
+        extraction_id=str(claim.extraction_id), segment=claim.number, attempt=claim.token
+    ):
+        logger.info("segment claimed", step=claim.step)
+        with Lease(claim, stopping=stopping) as lease:
+            _work_and_tell(lease, get_storage(), stopping=stopping)
+    return True
+
+
+def _work_and_tell(lease: Lease, storage: Storage, *, stopping: threading.Event) -> None:
+    """Work, and say in the database how it ended."""
+    try:
+        if lease.claim.step == Step.JOIN:
+            _join(lease, storage)
+        else:
+            _decode(lease, storage)
+    except LeaseLost:
+        logger.warning("lease lost, output dropped")
+        _drop_output(lease.claim, storage)
+    except Cancelled:
+        _drop_output(lease.claim, storage)
+        if not lease.lost and stopping.is_set():
+            _persist(lambda session: segment_lifecycle.give_back(session, lease.claim))
+            logger.info("segment given back")
+    except (FotogramaError, ServiceError, OSError) as error:
+        _drop_output(lease.claim, storage)
+        told = error if isinstance(error, FotogramaError) else StorageUnavailable(detail=str(error))
+        logger.warning("segment failed", code=told.code.name, detail=told.detail)
+        _fail(lease.claim, told)
+    except Exception as error:
+        # A mistake of ours: counted like a machine's, so that a mended release finds the work still there.
+        logger.exception("segment failed unexpectedly")
+        _drop_output(lease.claim, storage)
+        _fail(lease.claim, StorageUnavailable(detail=type(error).__name__))
+
+
+def _decode(lease: Lease, storage: Storage) -> None:
+    """Probe and take the frames, in one child process; where this was the last segment, join."""
+    claim = lease.claim
+    with open_session() as session:
+        task = queries.task_of(session, claim)
+        if claim.extraction_id is not None:
+            lifecycle.started(session, claim.extraction_id)
+    plan = None if task.plan is None else Plan.from_json(task.plan)
+    with _open_jail(storage, task.object_key) as jail:
+        lease.on_given_up(jail.kill)
+        facts = jail.probe(stream=plan.stream if plan else None)
+        if claim.step == Step.PROBE:
+            media = extraction.describe(facts, name=task.filename, size=task.size_bytes)
+            total = extraction.expected_frames(plan, facts) if plan else None
+            cut = _persist(
+                lambda session: segment_lifecycle.cut(
+                    session,
+                    claim,
+                    media=media,
+                    packet_index=facts.packet_index,
+                    ranges=[Range()],
+                    frames_total=total,
+                )
+            )
+            if cut is None:
+                return
+            lease.claim = claim = cut
+        assert plan is not None
+        join = _take_frames(lease, storage, jail, plan, facts)
+    if join is not None:
+        lease.claim = join
+        _join(lease, storage)
+
+
+def _take_frames(lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: Facts) -> Claim | None:
+    claim = lease.claim
+    place = claim.place
+    collected = extraction.Collected()
+    with storage.open_writer(place.entries, content_type="application/octet-stream") as writer:
+        entries = EntryWriter(writer.write)
+        frames = extraction.collect(
+            jail,
+            plan,
+            facts=facts,
+            sink=entries,
+            into=collected,
+            start_pts=claim.start_pts,
+            end_pts=claim.end_pts,
+        )
+        for _ in frames:
+            lease.frames_done = len(collected.rows)
+    results.write_rows(storage, place, engine=facts.engine, rows=collected.rows)
+    return _persist(
+        lambda session: segment_lifecycle.finish_frames(
+            session,
+            claim,
+            frames=len(collected.rows),
+            entries_bytes=entries.offset,
+            warnings=collected.warnings,
+        )
+    )
+
+
+def _join(lease: Lease, storage: Storage) -> None:
+    """Copy the entries of all segments into the archive, and say that it is there."""
+    claim = lease.claim
+    with open_session() as session:
+        task = queries.task_of(session, claim)
+        segments = queries.finished_segments(session, claim)
+    place = claim.place
+    digest = hashlib.sha256()
+    with storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer:
+
+        def write(data: bytes) -> None:
+            if lease.given_up:
+                raise Cancelled
+            digest.update(data)
+            writer.write(data)
+
+        archive = EntryWriter(write)
+        rows: list[Row] = []
+        engine: dict[str, str] = {}
+        warnings: list[dict[str, str]] = []
+        for segment in segments:
+            engine, part = results.read_rows(storage, segment.place)
+            archive.copy(storage.read(segment.place.entries), [row.entry for row in part])
+            rows.extend(replace(row, sequence=len(rows) + number) for number, row in enumerate(part))
+            warnings.extend(warning for warning in segment.warnings if warning not in warnings)
+        assert task.plan is not None
+        plan = Plan.from_json(task.plan)
+        summary = extraction.close(archive, rows, warnings, source=task.media or {}, plan=plan, engine=engine)
+    finished = lifecycle.Archive(
+        key=place.archive,
+        size_bytes=archive.offset,
+        sha256=digest.hexdigest(),
+        frames=summary.frames,
+        warnings=warnings,
+    )
+    _persist(lambda session: segment_lifecycle.finish_join(session, claim, finished))
+    logger.info("extraction completed", frames=summary.frames, archive_bytes=archive.offset)
+    # The archive holds them now. What a death here leaves behind, the hourly round finds.
+    for segment in segments:
+        storage.delete_prefix(segment.place.segment_prefix)
+
+
+@contextmanager
+def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
+    settings = get_settings()
+    limits = Limits(
+        max_pixels=settings.frame_max_pixels,
+        max_streams=settings.video_max_streams,
+        max_frames=settings.extraction_max_frames,
+        max_bytes=settings.archive_max_bytes,
+        wall_seconds=settings.segment_wall_seconds,
+        memory_bytes=settings.jail_memory_bytes,
+    )
+    descriptor = storage.open_descriptor(object_key)
+    if descriptor is None:
+        raise StorageUnavailable(detail="this store's objects can't be opened as files")
+    try:
+        with Jail(descriptor, limits=limits) as jail:
+            yield jail
+    finally:
+        os.close(descriptor)
+
+
+def _fail(claim: Claim, error: FotogramaError) -> None:
+    try:
+        _persist(lambda session: segment_lifecycle.fail(session, claim, code=error.code.name, message=error.sentence))
+    except LeaseLost:
+        logger.warning("lease lost")
+
+
+def _drop_output(claim: Claim, storage: Storage) -> None:
+    """Remove what this holder has written; what can't be removed now, the hourly round finds."""
+    if claim.extraction_id is None:
+        return
+    try:
+        storage.delete_prefix(claim.place.prefix)
+    except (ServiceError, OSError) as error:
+        logger.warning("output left behind", error=str(error))
+
+
+def _persist(write: Callable[[Session], T]) -> T:
+    """Write a result, waiting for a database that is away for a moment."""
+    deadline = time.monotonic() + PERSIST_SECONDS
+    while True:
+        try:
+            with open_session() as session:
+                return write(session)
+        except OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

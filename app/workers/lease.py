@@ -1,0 +1,77 @@
+"""Holding on to a segment while it is worked on."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database import open_session
+from app.extractions import segment_lifecycle
+from app.extractions.errors import LeaseLost
+from app.extractions.segment_lifecycle import Claim
+from app.settings import get_settings
+
+logger = structlog.get_logger()
+
+
+class Lease:
+    """Renews a claim from a thread of its own, and stops the work when it is lost or the worker is told to stop."""
+
+    def __init__(self, claim: Claim, *, stopping: threading.Event) -> None:
+        self.claim = claim
+        self.frames_done = 0
+        self.lost = False
+        self._worker_stopping = stopping
+        self._stop_work: Callable[[], None] = lambda: None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"lease-{claim.segment_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether to stop working: the segment is another's, or the worker ends."""
+        return self.lost or self._worker_stopping.is_set()
+
+    def on_given_up(self, stop_work: Callable[[], None]) -> None:
+        """What stops the work at once; called from the lease's thread."""
+        self._stop_work = stop_work
+        if self.given_up:
+            stop_work()
+
+    def _run(self) -> None:
+        # Looks often whether the worker ends, and renews only each heartbeat.
+        tick_seconds = 0.2
+        since_renewed = 0.0
+        while not self._ended.wait(tick_seconds):
+            if self.given_up:
+                self._stop_work()
+                return
+            since_renewed += tick_seconds
+            if since_renewed >= get_settings().heartbeat_seconds:
+                since_renewed = 0.0
+                self._renew()
+
+    def _renew(self) -> None:
+        try:
+            with open_session() as session:
+                segment_lifecycle.keep_lease(session, self.claim, frames_done=self.frames_done)
+        except LeaseLost:
+            if self._ended.is_set():
+                return
+            self.lost = True
+            self._stop_work()
+        except SQLAlchemyError as error:
+            # The database may be back before the lease runs out; if not, the token keeps this worker from harm.
+            logger.warning("heartbeat failed", error=str(error).splitlines()[0])
