@@ -84,7 +84,9 @@ def _make(folder: Path) -> None:
     _own(unfinished)
     command = [*_unprivileged(folder), str(_binary("initdb")), "-D", str(unfinished), "--username", USER]
     command += ["--auth", "scram-sha-256", "--pwfile", "/dev/stdin", "--encoding", "UTF8", "--locale", "C"]
-    done = subprocess.run(command, input=_password(folder), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, input=_password(folder), capture_output=True, text=True, check=False, start_new_session=True
+    )
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
         raise StackError(f"PostgreSQL could not make its data directory {folder}: {words[-1]}")

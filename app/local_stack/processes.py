@@ -90,6 +90,11 @@ class Process:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
 
+    def how_it_ended(self) -> str:
+        """The signal or status it ended with."""
+        status = self._popen.wait()
+        return signal.Signals(-status).name if status < 0 else f"status {status}"
+
     def last_words(self) -> str:
         """The last line of its log, and where the log is."""
         lines = [line.strip() for line in self.output().splitlines() if line.strip()]

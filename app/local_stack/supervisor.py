@@ -96,6 +96,9 @@ class Supervisor:
         watched.deaths = [death for death in watched.deaths if now - death < DEATHS_WITHIN_SECONDS] + [now]
         if len(watched.deaths) == DEATHS:
             raise StackError(f"{process.part.name} ended {DEATHS} times within a minute: {process.last_words()}")
-        pause_seconds = 0.5 * 2 ** len(watched.deaths)
+        pause_seconds = 2 ** (len(watched.deaths) - 1)
         watched.restart_at = now + pause_seconds
-        self._tell(f"{process.part.name} ended and is started again in {pause_seconds:.0f} s: {process.last_words()}")
+        self._tell(
+            f"{process.part.name} ended ({process.how_it_ended()}) and is started again in {pause_seconds} s: "
+            f"{process.last_words()}"
+        )

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ WaitUntil = Callable[..., object]
 class Run:
     """One `main.py`, and what it said."""
 
-    def __init__(self, folder: Path, *, port: int, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, port: int, **environment: str) -> None:
         self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
         self.output = folder.parent / f"run-{port}.txt"
@@ -30,7 +31,7 @@ class Run:
         }
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "main.py", "--port", str(port), "--data-dir", str(folder)],
+                [sys.executable, "main.py", "--port", str(port), "--data-dir", str(folder), *options],
                 cwd=PROJECT,
                 env={**inherited, **environment},
                 stdin=subprocess.DEVNULL,
@@ -66,8 +67,8 @@ def start(folder: Path) -> Iterator[Callable[..., Run]]:
     """Start `main.py`; what still runs after the last test is ended."""
     runs: list[Run] = []
 
-    def start(folder: Path = folder, **more: str) -> Run:
-        runs.append(Run(folder, port=free_port(), **more))
+    def start(*options: str) -> Run:
+        runs.append(Run(folder, *options, port=free_port()))
         return runs[-1]
 
     yield start
@@ -79,7 +80,7 @@ def start(folder: Path) -> Iterator[Callable[..., Run]]:
 
 @pytest.fixture(scope="module")
 def run(start: Callable[..., Run], wait_until: WaitUntil) -> Run:
-    run = start()
+    run = start("--demo")
     wait_until(run.is_up, 60)
     return run
 
@@ -96,6 +97,14 @@ def test_all_parts_come_up(run: Run) -> None:
     assert "Flower" in run.said()
 
 
+def test_demo_does_the_whole_job(run: Run, wait_until: WaitUntil) -> None:
+    wait_until(lambda: "Demo: 5 frames are in" in run.said(), 60)
+
+    assert "Your frames are ready: clip.mp4" in run.said()
+    with zipfile.ZipFile(run.folder / "demo" / "frames.zip") as archive:
+        assert "frame_00h00m08.000s.jpg" in archive.namelist()
+
+
 def test_secrets_are_for_their_owner_alone(run: Run) -> None:
     secrets = [
         run.folder / name for name in ("secret_key", "postgres/password", "broker/password", "broker/valkey.conf")
@@ -108,7 +117,7 @@ def test_secrets_are_for_their_owner_alone(run: Run) -> None:
 
 
 def test_second_run_on_a_folder_says_so_in_one_sentence(run: Run, start: Callable[..., Run]) -> None:
-    second = start(run.folder)
+    second = start()
 
     assert second.process.wait(30) == 1
     assert second.said().count("\n") == 1
@@ -119,7 +128,7 @@ def test_a_part_that_dies_is_started_again(run: Run, wait_until: WaitUntil) -> N
     broker = run.parts()[1]
     broker.kill()
 
-    wait_until(lambda: "Broker ended and is started again" in run.said())
+    wait_until(lambda: "Broker ended (SIGKILL) and is started again" in run.said())
     wait_until(lambda: run.pids()[1] != broker.pid)
     wait_until(lambda: httpx2.get(f"{run.url}/health/ready", timeout=5).status_code == 200)
 
@@ -132,7 +141,7 @@ def test_killed_run_leaves_nothing_that_the_next_can_not_end(
     run.process.kill()
     run.process.wait()
 
-    following = start(run.folder)
+    following = start()
     wait_until(following.is_up, 60)
     assert all(has_ended(orphan) for orphan in orphans)
     assert following.sign_up("kept@example.com") == 409
