@@ -3,7 +3,6 @@
 import secrets
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from email import message_from_bytes, policy
@@ -17,6 +16,7 @@ from app.local_stack.errors import StackError
 from app.local_stack.mailbox import first_link
 from app.local_stack.processes import PROJECT
 from app.local_stack.stack import Stack
+from app.local_stack.supervisor import Supervisor
 
 WITHIN_SECONDS = 60
 INTERVAL_SECONDS = 2
@@ -24,13 +24,13 @@ INTERVAL_SECONDS = 2
 T = TypeVar("T")
 
 
-def show(stack: Stack, ending: threading.Event) -> None:
+def show(stack: Stack, supervisor: Supervisor) -> None:
     """Do the job and say each step; what goes wrong is said and ends the demo alone."""
     try:
         with httpx2.Client(base_url=stack.url, timeout=30, trust_env=False) as client:
             _do(stack, client)
     except (StackError, httpx2.HTTPError, subprocess.CalledProcessError) as error:
-        if not ending.is_set():
+        if not supervisor.is_ending:
             screen.tell(f"Demo: {str(error).splitlines()[0]}")
 
 

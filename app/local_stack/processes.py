@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,11 @@ import psutil
 from app.local_stack.errors import StackError
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+def rest() -> None:
+    """The moment between two looks at something that is waited for."""
+    time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Process:
         """Whether it has not ended yet."""
         return self._popen.poll() is None
 
-    def wait_until_healthy(self, ending: threading.Event | None = None) -> None:
+    def wait_until_healthy(self, pause: Callable[[], None] = rest) -> None:
         """Return once it answers; what ends or stays silent is told with the end of its log."""
         deadline = time.monotonic() + self.part.healthy_within_seconds
         while not self.part.is_healthy(self):
@@ -75,12 +79,12 @@ class Process:
                 raise StackError(
                     f"{self.part.name} is not up within {self.part.healthy_within_seconds:.0f} s: {self.last_words()}"
                 )
-            pause(ending)
+            pause()
 
-    def wait_until_done(self, ending: threading.Event | None = None) -> None:
+    def wait_until_done(self, pause: Callable[[], None] = rest) -> None:
         """Return once it has ended well: for a part that does one thing."""
         while self.is_running():
-            pause(ending)
+            pause()
         if self._popen.returncode:
             raise StackError(f"{self.part.name} went wrong: {self.last_words()}")
 
@@ -140,14 +144,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def pause(ending: threading.Event | None) -> None:
-    """Wait a moment; KeyboardInterrupt once `ending` is set."""
-    if ending is None:
-        time.sleep(0.05)
-    elif ending.wait(0.05):
-        raise KeyboardInterrupt
 
 
 def _dies_with_us(orphan_signal: signal.Signals) -> list[str]:

@@ -54,16 +54,21 @@ def _run(folder: Path, *, port: int, workers: int, with_demo: bool) -> None:
         raise StackError(f"port {port} {why}: give another, such as --port {free_port()}.")
     _keep_last_logs(folder / "logs")
     supervisor = Supervisor(folder, tell=screen.tell)
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Under nohup the closed terminal is to be ignored.
-        if signal.getsignal(name) is not signal.SIG_IGN:
-            signal.signal(name, lambda *_: supervisor.ending.set())
+
+    def ask_to_end(*_: object) -> None:
+        supervisor.is_ending = True
+
+    signal.signal(signal.SIGINT, ask_to_end)
+    signal.signal(signal.SIGTERM, ask_to_end)
+    # Under nohup the closed terminal is to be ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, ask_to_end)
     stack = Stack(folder, port=port, workers=workers)
     try:
         stack.start(supervisor)
         screen.show_addresses(stack.addresses())
         if with_demo:
-            threading.Thread(target=demo.show, args=(stack, supervisor.ending), name="demo", daemon=True).start()
+            threading.Thread(target=demo.show, args=(stack, supervisor), name="demo", daemon=True).start()
         supervisor.watch()
     except KeyboardInterrupt:
         screen.tell("Ending...")

@@ -1,6 +1,5 @@
 """Keeps the parts running: a dead one is started again, and all end in order."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import NoReturn
 
 from app.local_stack import data_folder
 from app.local_stack.errors import StackError
-from app.local_stack.processes import Part, Process, pause
+from app.local_stack.processes import Part, Process, rest
 
 DEATHS = 3
 DEATHS_WITHIN_SECONDS = 60
@@ -23,10 +22,11 @@ class _Watched:
 
 
 class Supervisor:
-    """The processes of one run, in the order they were started; `ending` is set when it is asked to end."""
+    """The processes of one run, in the order they were started. `is_ending` is set when it is asked to end; a plain
+    flag, since what sets it is a signal handler, which deadlocks on the lock of a threading.Event."""
 
     def __init__(self, folder: Path, *, tell: Callable[[str], None]) -> None:
-        self.ending = threading.Event()
+        self.is_ending = False
         self._folder = folder
         self._tell = tell
         self._watched: list[_Watched] = []
@@ -38,21 +38,23 @@ class Supervisor:
         self._watched.extend(new)
         self._record()
         for watched in new:
-            watched.process.wait_until_healthy(self.ending)
+            watched.process.wait_until_healthy(self.pause)
             self._tell(f"{watched.process.part.name} is up ({time.monotonic() - began:.1f} s)")
 
     def run(self, part: Part) -> None:
         """Run a part that does one thing, to its end."""
         process = self._launch(part)
         try:
-            process.wait_until_done(self.ending)
+            process.wait_until_done(self.pause)
         finally:
             process.kill()
         self._tell(f"{part.name} done")
 
     def pause(self) -> None:
         """Wait a moment; KeyboardInterrupt when asked to end."""
-        pause(self.ending)
+        rest()
+        if self.is_ending:
+            raise KeyboardInterrupt
 
     def watch(self) -> NoReturn:
         """Start again what died, until asked to end."""
