@@ -17,8 +17,9 @@ def api(*, port: int) -> Part:
     """The API and the page."""
     return Part(
         name="API",
-        # An open page holds a stream of events, which would otherwise hold the end too.
-        command=["uvicorn", "main:app", "--port", str(port), "--timeout-graceful-shutdown", "3"],
+        # By itself, uvicorn believes the forwarded headers of whoever is on this machine; TRUSTED_PROXIES names whom we
+        # believe. An open page holds a stream of events, which would otherwise hold the end too.
+        command=["uvicorn", "main:app", "--port", str(port), "--no-proxy-headers", "--timeout-graceful-shutdown", "3"],
         is_healthy=lambda _: answers(f"http://127.0.0.1:{port}/health/live"),
     )
 
