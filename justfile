@@ -1,0 +1,62 @@
+# What a developer types, and CI types the same. Without just: `uv run --group quality just RECIPE`.
+
+uv := "uv run --group quality"
+
+# List the recipes.
+_:
+    @just --list --unsorted
+
+# The whole service on this machine, with what it needs.
+dev *options:
+    uv run main.py {{ options }}
+
+# The tests, e.g. `just test tests/app/api -k upload`.
+test *options:
+    uv run pytest {{ options }}
+
+# Everything but the tests.
+check: lint types arrows dependencies files docs-are-true
+
+# Form and mistakes.
+lint:
+    {{ uv }} ruff format --check .
+    {{ uv }} ruff check .
+
+# Types.
+types:
+    {{ uv }} mypy
+    {{ uv }} mypy main.py docs examples migrations
+
+# Who may import whom.
+arrows:
+    {{ uv }} lint-imports
+
+# What is declared is used, and what is used is declared.
+dependencies:
+    uv lock --check
+    {{ uv }} deptry .
+
+# What runs elsewhere: the image and the workflows.
+files:
+    {{ uv }} hadolint Dockerfile
+    {{ uv }} zizmor --offline --quiet .github/workflows
+
+# The generated pages are up to date, and links lead somewhere.
+docs-are-true:
+    uv run pytest --quiet tests/test_docs.py
+
+# Up, compared with the models, down and up again, on the database that DB_* names.
+migrations:
+    uv run alembic upgrade head
+    uv run alembic check
+    uv run alembic downgrade base
+    uv run alembic upgrade head
+
+# Mend what can be mended by itself.
+fix:
+    {{ uv }} ruff check --fix .
+    {{ uv }} ruff format .
+
+# Write docs/settings.md, docs/errors.md and .env.example anew.
+docs:
+    uv run python -m docs.tables
