@@ -1,0 +1,30 @@
+# One image for the API, the workers, the migrations and the monitor; compose.yaml says which command each runs.
+ARG BASE=docker.io/library/python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /srv/fotograma
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv==0.13.9
+# The libraries first: they change more seldom than the code.
+COPY pyproject.toml uv.lock ./
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service --no-install-project
+COPY . .
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service
+
+FROM ${BASE}
+RUN groupadd --gid 10001 fotograma \
+    && useradd --uid 10001 --gid fotograma --home-dir /srv/fotograma --no-create-home fotograma \
+    && install --directory --owner fotograma --group fotograma --mode 0700 /data /data/objects /data/secrets
+# The same folder as in the first stage, since an environment knows where it lies. Owned by root: the service never
+# changes its own code.
+COPY --from=build /srv/fotograma /srv/fotograma
+WORKDIR /srv/fotograma
+ENV PATH=/srv/fotograma/.venv/bin:$PATH PYTHONUNBUFFERED=1 STORAGE_URL=file:///data/objects
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/srv/fotograma/deploy/entrypoint"]
+# Forwarded headers are believed of TRUSTED_PROXIES alone, and not, as uvicorn does by itself, of whoever is at 127.0.0.1.
+CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--timeout-graceful-shutdown", "20"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
