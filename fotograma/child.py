@@ -12,11 +12,13 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
-from fotograma.readers import AskingReader, DescriptorReader, OffsetReader
-from fotograma.records import Facts, Failed, Record, write_record
+from fotograma.plan import Plan
+from fotograma.readers import AskingReader, DescriptorReader
+from fotograma.records import Failed, Record, write_record
 
 _PR_SET_PDEATHSIG = 1
 OPEN_FILES = 32
@@ -29,12 +31,14 @@ def main() -> None:
     _lock(limits, parent=int(parent))
     channel = socket.socket(fileno=int(channel_fd))
     reader = (AskingReader if source_kind == "asks" else DescriptorReader)(int(source_fd))
-    facts: Facts | None = None
+    decoder: Any = None
     for line in channel.makefile("rb"):
         try:
-            for record in _answer(json.loads(line), reader, limits=limits, facts=facts):
-                if isinstance(record, Facts):
-                    facts = record
+            # Loaded behind the locks: all that parses the video lives in these libraries.
+            from fotograma.decoding import OpenDecoder
+
+            decoder = decoder or OpenDecoder(reader, limits=limits)
+            for record in _answer(json.loads(line), decoder):
                 write_record(record, channel.sendall)
         except FotogramaError as error:
             write_record(Failed(error.code.name, error.detail), channel.sendall)
@@ -47,24 +51,15 @@ def main() -> None:
             write_record(Failed("DECODER_CRASHED", f"{type(error).__name__}: {error}"), channel.sendall)
 
 
-def _answer(
-    request: dict[str, object], reader: OffsetReader, *, limits: Limits, facts: Facts | None
-) -> Iterator[Record]:
-    # Loaded behind the locks: all that parses the video lives in these libraries.
-    from fotograma import decoding
-    from fotograma.plan import Plan
-
+def _answer(request: dict[str, Any], decoder: Any) -> Iterator[Record]:
     if request["ask"] == "probe":
-        yield decoding.probe(reader, limits=limits, stream=request["stream"])  # type: ignore[arg-type]
+        yield decoder.probe(stream=request["stream"])
         return
-    assert facts is not None
-    yield from decoding.pictures(
-        reader,
-        Plan.from_json(request["plan"]),  # type: ignore[arg-type]
-        limits=limits,
-        facts=facts,
-        start_pts=request["start_pts"],  # type: ignore[arg-type]
-        end_pts=request["end_pts"],  # type: ignore[arg-type]
+    yield from decoder.pictures(
+        Plan.from_json(request["plan"]),
+        start_pts=request["start_pts"],
+        end_pts=request["end_pts"],
+        thumbnails=request["thumbnails"],
     )
 
 

@@ -13,16 +13,17 @@ import av
 import cv2
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from fotograma import __version__, image
-from fotograma.errors import InputError, LimitExceeded
+from fotograma import __version__, image, linear, sparse
+from fotograma.errors import InputError
 from fotograma.jail import Source
 from fotograma.limits import Limits
 from fotograma.packets import Timeline
-from fotograma.plan import Count, Plan
+from fotograma.parallel import Unfit
+from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader
 from fotograma.records import Facts, Finished, Picture, Warned
-from fotograma.selection import Choice, Selector
-from fotograma.video import Damage, Frame, Reader, Video, open_video
+from fotograma.video import Frame, Video, open_video
+from fotograma.work import Probed, Work
 
 ENGINE = {
     "fotograma": __version__,
@@ -32,127 +33,52 @@ ENGINE = {
 }
 
 
-def probe(reader: Reader, *, limits: Limits, stream: int | None = None) -> Facts:
+def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) -> Probed:
     """What the video is, its packet index, and the time of its first frame.
 
     Raises:
         InputError: it is no video, or not one frame of it can be decoded.
         LimitExceeded: it is larger than `limits`.
     """
-    with open_video(reader, limits=limits, stream=stream) as video:
+    with open_video(reader.clone(), limits=limits, stream=stream) as video:
         index = video.packet_index()
-    with open_video(reader, limits=limits, stream=stream) as video:
+    with open_video(reader.clone(), limits=limits, stream=stream) as video:
         first = next(video.frames(), None)
         if first is None:
             raise InputError("NO_FRAMES")
         timeline = index.timeline(first_pts=first.pts)
-        return Facts(
+        facts = Facts(
             media=_media(video, first, timeline),
             engine=ENGINE,
             time_base=video.time_base,
             first_pts=first.pts,
             packet_index=index.to_bytes(),
         )
+        codec = video.stream.codec_context.codec.canonical_name
+        return Probed(facts, index, codec, video.stream.sample_aspect_ratio)
 
 
-def pictures(
-    reader: Reader,
-    plan: Plan,
-    *,
-    limits: Limits,
-    facts: Facts,
-    start_pts: int | None = None,
-    end_pts: int | None = None,
-) -> Iterator[Picture | Warned | Finished]:
-    """The frames that `plan` wants with start_pts <= pts < end_pts, encoded, in order; then warnings; then the end.
+def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
+    """The frames that the plan wants, encoded, in order; then warnings; then the end.
+
+    Where the packet index is regular, only what is needed is decoded (`fotograma.sparse`); at the first thing that does
+    not fit, and for all other videos, everything is decoded from the beginning (`fotograma.linear`).
 
     Raises:
         InputError: not one frame can be decoded.
-        LimitExceeded: there are more frames than `limits` allows.
+        LimitExceeded: there are more frames than the limits allow.
     """
-    end_ticks = _end_ticks(reader, limits=limits, plan=plan, facts=facts) if isinstance(plan.mode, Count) else None
-    selector = Selector(plan, time_base=facts.time_base, end_ticks=end_ticks)
     given = 0
-    targets_left_out = 0
-    last_end = facts.first_pts
-    with open_video(reader, limits=limits, stream=plan.stream) as video:
-        for frame, choice in _chosen(video, selector, first_pts=facts.first_pts):
-            last_end = frame.pts + (frame.picture.duration or video.usual_duration())
-            if start_pts is not None and frame.pts < start_pts:
-                continue
-            if (end_pts is not None and frame.pts >= end_pts) or given == plan.limit:
-                break
-            if given == limits.max_frames:
-                raise LimitExceeded("LIMIT_FRAMES", f"allowed are {limits.max_frames}")
-            targets_left_out += choice.targets_left_out
-            yield _picture(frame, choice, plan)
-            given += 1
-        if not video.damage.frames_given:
-            raise InputError("NO_FRAMES")
-        yield from _warnings(video.damage)
-        if targets_left_out:
-            yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
-        if selector.targets_past_the_end and (plan.limit is None or given < plan.limit):
-            end = float((last_end - facts.first_pts) * facts.time_base)
-            yield Warned("PAST_THE_END", f"{selector.targets_past_the_end} times from {end:.3f} s on")
-        yield Finished(video.damage.frames_given)
-
-
-def _chosen(video: Video, selector: Selector, *, first_pts: int) -> Iterator[tuple[Frame, Choice]]:
-    """Decode all frames one after another and pass on those that are wanted, with why."""
-    frames: dict[int, Frame] = {}
-    frame = None
-    for frame in video.frames():
-        frames[frame.index] = frame
-        for choice in selector.feed(frame.pts - first_pts, key_frame=frame.key_frame):
-            yield frames[choice.index], choice
-        if selector.done:
+    if sparse.fits(work):
+        try:
+            for record in sparse.pictures(work):
+                given += isinstance(record, Picture)
+                yield record
+        except Unfit:
+            pass
+        else:
             return
-        frames = {index: kept for index, kept in frames.items() if index == selector.undecided}
-    if frame is not None:
-        end_ticks = frame.pts - first_pts + (frame.picture.duration or video.usual_duration())
-        for choice in selector.finish(end_ticks=end_ticks):
-            yield frames[choice.index], choice
-
-
-def _end_ticks(reader: Reader, *, limits: Limits, plan: Plan, facts: Facts) -> int:
-    """Where the last decoded frame ends: known only when all are decoded."""
-    with open_video(reader, limits=limits, stream=plan.stream) as video:
-        end = 0
-        for frame in video.frames():
-            end = frame.pts - facts.first_pts + (frame.picture.duration or video.usual_duration())
-        return end
-
-
-def _picture(frame: Frame, choice: Choice, plan: Plan) -> Picture:
-    encoded = image.encode(frame.picture, plan)
-    return Picture(
-        pts=frame.pts,
-        index=frame.index,
-        key_frame=frame.key_frame,
-        width=encoded.width,
-        height=encoded.height,
-        targets=choice.targets,
-        data=encoded.data,
-        md5=image.checksum(frame.picture) if plan.checksums else None,
-    )
-
-
-def _warnings(damage: Damage) -> Iterator[Warned]:
-    if damage.read_errors or damage.ends_early:
-        yield Warned("TRUNCATED", f"{damage.frames_given} frames could be decoded")
-    if damage.packets_failed or damage.frames_corrupt:
-        yield Warned(
-            "DAMAGED", f"{damage.packets_failed} packets failed, {damage.frames_corrupt} frames are marked as corrupt"
-        )
-    if damage.frames_without_time:
-        yield Warned("MISSING_TIMES", f"{damage.frames_without_time} frames")
-    if damage.frames_held:
-        yield Warned("BACKWARD_TIMES", f"{damage.frames_held} frames")
-    if damage.frames_missing > 0:
-        yield Warned("PACKETS_WITHOUT_FRAMES", f"{damage.packets_seen} packets gave {damage.frames_given} frames")
-    if len(damage.sizes) > 1:
-        yield Warned("SIZE_CHANGES", ", ".join(f"{width} x {height}" for width, height in sorted(damage.sizes)))
+    yield from linear.pictures(work, skip=given)
 
 
 def _media(video: Video, first: Frame, timeline: Timeline) -> dict[str, Any]:
@@ -201,7 +127,7 @@ class OpenDecoder:
 
     def __init__(self, source: Source, *, limits: Limits) -> None:
         self._limits = limits
-        self._facts: Facts | None = None
+        self._probed: Probed | None = None
         self._descriptor: int | None = None
         self._reader: OffsetReader
         if isinstance(source, Path | int):
@@ -210,7 +136,7 @@ class OpenDecoder:
             )
             self._reader = DescriptorReader(self._descriptor)
         else:
-            self._reader = BorrowedReader(source)
+            self._reader = source if isinstance(source, OffsetReader) else BorrowedReader(source)
 
     def __enter__(self) -> Self:
         return self
@@ -221,12 +147,14 @@ class OpenDecoder:
 
     def probe(self, *, stream: int | None = None) -> Facts:
         """What the video is."""
-        self._facts = probe(self._reader, limits=self._limits, stream=stream)
-        return self._facts
+        self._probed = probe(self._reader, limits=self._limits, stream=stream)
+        return self._probed.facts
 
     def pictures(
-        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None
+        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None, thumbnails: bool = False
     ) -> Iterator[Picture | Warned | Finished]:
         """The chosen pictures in order, then warnings, then the end."""
-        facts = self._facts or self.probe(stream=plan.stream)
-        return pictures(self._reader, plan, limits=self._limits, facts=facts, start_pts=start_pts, end_pts=end_pts)
+        if self._probed is None:
+            self.probe(stream=plan.stream)
+        assert self._probed is not None
+        return pictures(Work(self._reader, self._probed, plan, self._limits, start_pts, end_pts, thumbnails=thumbnails))

@@ -25,7 +25,7 @@ class Decoder(Protocol):
     def probe(self, *, stream: int | None = None) -> Facts: ...
 
     def pictures(
-        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None
+        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None, thumbnails: bool = False
     ) -> Iterator[Picture | Warned | Finished]: ...
 
 

@@ -1,22 +1,58 @@
-"""From a decoded picture to a picture file: upright, in the right colours, encoded."""
+"""From a decoded picture to a picture file: upright, in the right colours, sized, encoded.
+
+A JPEG whose size stays is made straight from the decoder's planes, after their matrix and range became those of JFIF
+(BT.601, full range) in one exact step; everything else goes over RGB.
+"""
 
 import hashlib
+import threading
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from av.video.reformatter import ColorRange, Colorspace
+from av.filter import Graph
+from av.video.reformatter import ColorRange
 
-from fotograma.plan import Plan
+from fotograma import tone
+from fotograma.plan import ImageFormat, Plan
 
 Pixels = npt.NDArray[np.uint8]
+"""Shape (height, width, 3) or (height, width, 4), in the order blue, green, red, alpha, or one plane."""
 
 # Untagged video of at least so many lines is taken for BT.709, as most players do; below, for BT.601.
 HD_LINES = 720
-UNTAGGED = 2
+THUMBNAIL_SIDE = 160
+THUMBNAIL_QUALITY = 75
+
+# ITU-T H.273 matrix coefficients, in the words of FFmpeg's `colorspace` and `scale` filters.
+_UNTAGGED_MATRIX = 2
+_MATRICES = {
+    1: ("bt709", "bt709"),
+    4: ("fcc", "fcc"),
+    5: ("bt470bg", "bt601"),
+    6: ("smpte170m", "bt601"),
+    7: ("smpte240m", "smpte240m"),
+    9: ("bt2020ncl", "bt2020"),
+    10: ("bt2020ncl", "bt2020"),
+}
+# What the `colorspace` filter takes, and what it then gives, the sampling of chroma kept.
+_PLANAR = {
+    f"yuv{letter}{sampling}p{depth}": f"yuv{sampling}p"
+    for letter in ("", "j")
+    for sampling in ("420", "422", "444")
+    for depth in ("", "10le", "12le")
+}
+# Formats that can keep transparency.
+_WITH_ALPHA = frozenset({"png", "webp", "avif"})
+_AVIF_SPEED = 8
+_PNG_LEVEL = 3
+
+cv2.setNumThreads(1)
 
 
 @dataclass(frozen=True)
@@ -28,30 +64,42 @@ class Encoded:
     height: int
 
 
-def encode(picture: av.VideoFrame, plan: Plan) -> Encoded:
-    """The file of a decoded picture as the plan wants it."""
-    pixels = upright(rgb(picture), rotation=quarter_turns(picture))
+def encode(picture: av.VideoFrame, plan: Plan, *, sample_aspect_ratio: Fraction | None = None) -> Encoded:
+    """The file of a decoded picture as the plan wants it.
+
+    Args:
+        picture: as the decoder gives it.
+        plan: how it is written.
+        sample_aspect_ratio: of the stream's pixels; only asked for where the plan wants square ones.
+    """
+    hdr = plan.tone_map and tone.is_hdr(picture)
+    turns = quarter_turns(picture)
+    stretched = plan.square_pixels and sample_aspect_ratio not in (None, 0, 1)
+    resized = stretched or plan.crop or plan.width or plan.height
+    # Chroma that is halved across only would be halved down once turned, which JPEG encoders refuse.
+    turnable = turns % 2 == 0 or "422" not in picture.format.name
+    if plan.format == "jpg" and turnable and not resized and not hdr and (planes := jfif_planes(picture)) is not None:
+        turned = [_turned(plane, turns) for plane in planes]
+        height, width = turned[0].shape
+        return Encoded(bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=plan.quality)), width, height)
+    pixels = _turned(rgb(picture, alpha=plan.format in _WITH_ALPHA, hdr=hdr), turns)
+    if plan.crop is not None:
+        pixels = _cropped(pixels, plan)
+    if stretched and sample_aspect_ratio is not None:
+        pixels = _square(pixels, 1 / sample_aspect_ratio if turns % 2 else sample_aspect_ratio)
+    pixels = _fitted(pixels, width=plan.width, height=plan.height)
     height, width = pixels.shape[:2]
-    return Encoded(jpeg(pixels, quality=plan.quality), width, height)
+    return Encoded(_file(pixels, plan.format, quality=plan.quality), width, height)
 
 
-def rgb(picture: av.VideoFrame) -> Pixels:
-    """The picture as full-range RGB, shape (height, width, 3), its own matrix and range honoured."""
-    converted = picture.reformat(
-        format="rgb24",
-        src_colorspace=matrix(picture),
-        dst_colorspace=Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG if picture.color_range == ColorRange.JPEG else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-    )
-    return np.asarray(converted.to_ndarray(), np.uint8)
-
-
-def matrix(picture: av.VideoFrame) -> int:
-    """The YUV matrix of a picture, guessed from its lines where it carries none."""
-    if picture.colorspace != UNTAGGED:
-        return picture.colorspace
-    return Colorspace.ITU709 if picture.height >= HD_LINES else Colorspace.ITU601
+def thumbnail(picture: av.VideoFrame) -> bytes:
+    """A JPEG of at most 160 pixels a side, upright."""
+    hdr = tone.is_hdr(picture)
+    scale = THUMBNAIL_SIDE / max(picture.width, picture.height, THUMBNAIL_SIDE)
+    width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    # Made small first: what follows then costs next to nothing.
+    pixels = rgb(picture.reformat(width=width, height=height, interpolation="AREA"), alpha=False, hdr=hdr)
+    return _file(_turned(pixels, quarter_turns(picture)), "jpg", quality=THUMBNAIL_QUALITY)
 
 
 def quarter_turns(picture: av.VideoFrame) -> int:
@@ -60,14 +108,41 @@ def quarter_turns(picture: av.VideoFrame) -> int:
     return degrees // 90 % 4 if degrees % 90 == 0 else 0
 
 
-def upright(pixels: Pixels, *, rotation: int) -> Pixels:
-    """The pixels turned by so many quarters, counter-clockwise."""
-    return np.ascontiguousarray(np.rot90(pixels, rotation)) if rotation else pixels
+def jfif_planes(picture: av.VideoFrame) -> list[Pixels] | None:
+    """Y, Cb and Cr as JFIF wants them, or None where only RGB leads there."""
+    name = picture.format.name
+    if name not in _PLANAR or _matrix(picture) not in _MATRICES:
+        return None
+    # The filter refuses pictures whose chroma has a lonely column or row of its own.
+    if picture.width < 8 or picture.height < 8 or picture.width % 2 or picture.height % 2:
+        return None
+    full = _is_full_range(picture)
+    space = _MATRICES[_matrix(picture)][0]
+    if full and space in ("bt470bg", "smpte170m") and _PLANAR[name] == name.replace("j", ""):
+        return [_plane(picture, number) for number in range(3)]
+    # Primaries and transfer are named alike on both sides, so that only matrix, range and depth change.
+    converted = _graph(
+        picture,
+        f"colorspace=ispace={space}:iprimaries=bt709:itrc=bt709:irange={'pc' if full else 'tv'}:space=bt470bg:"
+        f"primaries=bt709:trc=bt709:range=pc:format={_PLANAR[name]}",
+    ).convert(picture)
+    return [_plane(converted, number) for number in range(3)]
 
 
-def jpeg(pixels: Pixels, *, quality: int) -> bytes:
-    """A baseline JPEG with 4:2:0 chroma."""
-    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="420"))
+def rgb(picture: av.VideoFrame, *, alpha: bool, hdr: bool) -> Pixels:
+    """The picture as full-range blue, green, red (and alpha, where it has one and it is wanted)."""
+    transparent = alpha and any(component.is_alpha for component in picture.format.components)
+    wanted = "bgr48le" if hdr else "bgra" if transparent else "bgr24"
+    matrix = _MATRICES.get(_matrix(picture), ("", "bt601"))[1]
+    converted = _graph(
+        picture,
+        f"scale=in_color_matrix={matrix}:in_range={'pc' if _is_full_range(picture) else 'tv'}:out_range=pc:"
+        f"flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,format={wanted}",
+    ).convert(picture)
+    if hdr:
+        return tone.to_bt709(_samples16(converted), transfer=picture.color_trc)
+    channels = 4 if transparent else 3
+    return _plane(converted, 0, bytes_per_pixel=channels).reshape(picture.height, picture.width, channels)
 
 
 def checksum(picture: av.VideoFrame) -> str:
@@ -77,6 +152,113 @@ def checksum(picture: av.VideoFrame) -> str:
         rows = np.frombuffer(memoryview(plane), np.uint8, count=plane.height * plane.line_size)
         digest.update(np.ascontiguousarray(rows.reshape(plane.height, plane.line_size)[:, :row_bytes]).data)
     return digest.hexdigest()
+
+
+class _Filter:
+    """A filter graph for pictures of one form."""
+
+    def __init__(self, picture: av.VideoFrame, filters: str) -> None:
+        self._graph = Graph()
+        self._graph.threads = 1
+        last = self._graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000)
+        )
+        for one in filters.split(","):
+            name, _, arguments = one.partition("=")
+            following = self._graph.add(name, arguments)
+            last.link_to(following)
+            last = following
+        last.link_to(self._graph.add("buffersink"))
+        self._graph.configure()
+
+    def convert(self, picture: av.VideoFrame) -> av.VideoFrame:
+        self._graph.push(picture)
+        converted = self._graph.pull()
+        assert isinstance(converted, av.VideoFrame)
+        return converted
+
+
+_graphs = threading.local()
+_GRAPHS_MOST = 8
+
+
+def _graph(picture: av.VideoFrame, filters: str) -> _Filter:
+    """This thread's graph for pictures of this form; building one costs as much as a small picture."""
+    known: dict[Any, _Filter] = _graphs.__dict__.setdefault("known", {})
+    form = filters, picture.format.name, picture.width, picture.height, picture.colorspace, picture.color_range
+    if form not in known:
+        if len(known) >= _GRAPHS_MOST:
+            known.clear()
+        known[form] = _Filter(picture, filters)
+    return known[form]
+
+
+def _matrix(picture: av.VideoFrame) -> int:
+    if picture.colorspace != _UNTAGGED_MATRIX:
+        return picture.colorspace
+    return 1 if picture.height >= HD_LINES else 6
+
+
+def _is_full_range(picture: av.VideoFrame) -> bool:
+    return picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
+
+
+def _plane(picture: av.VideoFrame, number: int, *, bytes_per_pixel: int = 1) -> Pixels:
+    plane = picture.planes[number]
+    rows = np.frombuffer(memoryview(plane), np.uint8, count=plane.height * plane.line_size)
+    return np.ascontiguousarray(rows.reshape(plane.height, plane.line_size)[:, : plane.width * bytes_per_pixel])
+
+
+def _samples16(picture: av.VideoFrame) -> npt.NDArray[np.uint16]:
+    return _plane(picture, 0, bytes_per_pixel=6).view(np.uint16).reshape(picture.height, picture.width, 3)
+
+
+def _turned(pixels: Pixels, turns: int) -> Pixels:
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _cropped(pixels: Pixels, plan: Plan) -> Pixels:
+    """The part of the crop that lies within the picture; all of it where none does."""
+    assert plan.crop is not None
+    crop = plan.crop
+    part = pixels[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    return np.ascontiguousarray(part) if part.size else pixels
+
+
+def _square(pixels: Pixels, ratio: Fraction) -> Pixels:
+    """Stretch the shorter side of the pixels, so that nothing is lost."""
+    height, width = pixels.shape[:2]
+    if ratio > 1:
+        return _resized(pixels, width=round(width * ratio), height=height)
+    return _resized(pixels, width=width, height=round(height / ratio))
+
+
+def _fitted(pixels: Pixels, *, width: int | None, height: int | None) -> Pixels:
+    """Scaled to fit into width x height, the aspect kept."""
+    has_height, has_width = pixels.shape[:2]
+    scales = [Fraction(side, has) for side, has in ((width, has_width), (height, has_height)) if side]
+    if not scales or min(scales) == 1:
+        return pixels
+    scale = min(scales)
+    return _resized(pixels, width=max(1, round(has_width * scale)), height=max(1, round(has_height * scale)))
+
+
+def _resized(pixels: Pixels, *, width: int, height: int) -> Pixels:
+    smaller = width * height < pixels.shape[0] * pixels.shape[1]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=way), np.uint8)
+
+
+def _file(pixels: Pixels, kind: ImageFormat, *, quality: int) -> bytes:
+    if kind == "jpg":
+        return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="BGR", colorsubsampling="420"))
+    options = {
+        "png": [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL],
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+        "avif": [cv2.IMWRITE_AVIF_QUALITY, quality, cv2.IMWRITE_AVIF_SPEED, _AVIF_SPEED],
+    }[kind]
+    _, data = cv2.imencode(f".{kind}", pixels, options)
+    return data.tobytes()
 
 
 def _row_bytes(picture: av.VideoFrame) -> list[int]:

@@ -97,14 +97,22 @@ class Jail:
         return record
 
     def pictures(
-        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None
+        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None, thumbnails: bool = False
     ) -> Iterator[Picture | Warned | Finished]:
         """The chosen pictures in order, then warnings, then the end. Call `probe` first.
 
         Raises:
             FotogramaError: what the table of codes says of it.
         """
-        self._ask({"ask": "pictures", "plan": plan.to_json(), "start_pts": start_pts, "end_pts": end_pts})
+        self._ask(
+            {
+                "ask": "pictures",
+                "plan": plan.to_json(),
+                "start_pts": start_pts,
+                "end_pts": end_pts,
+                "thumbnails": thumbnails,
+            }
+        )
         given_frames = given_bytes = 0
         while True:
             record = self._next_record()

@@ -33,6 +33,8 @@ class PacketIndex:
     position: "array[int]" = field(default_factory=lambda: array("q"))
     """Byte offset in the file, -1 where the container does not tell."""
     flags: "array[int]" = field(default_factory=lambda: array("B"))
+    top_layer: int = 0
+    """The highest temporal layer of an HEVC stream: pictures of lower ones may be referred to from above."""
     complete: bool = True
     """False when the file went on past what is indexed."""
 
@@ -78,6 +80,7 @@ class PacketIndex:
             "time_base": str(self.time_base),
             "packets": len(self),
             "complete": self.complete,
+            "top_layer": self.top_layer,
         }
         body = b"".join(getattr(self, name).tobytes() for name in _ARRAYS) + self.flags.tobytes()
         return json.dumps(head).encode() + b"\n" + zlib.compress(body, 6)
@@ -98,7 +101,7 @@ class PacketIndex:
         body = inflate.decompress(packed, expected + 1)
         if head["version"] != 1 or count < 0 or len(body) != expected:
             raise ValueError("not a packet index")
-        index = cls(Fraction(head["time_base"]), complete=bool(head["complete"]))
+        index = cls(Fraction(head["time_base"]), complete=bool(head["complete"]), top_layer=int(head["top_layer"]))
         for place, name in enumerate(_ARRAYS):
             getattr(index, name).frombytes(body[place * 8 * count : (place + 1) * 8 * count])
         index.flags.frombytes(body[8 * len(_ARRAYS) * count :])

@@ -1,10 +1,12 @@
 """Where the bytes of a video come from: a descriptor, the parent of a jail, or a reader of the caller's."""
 
+import copy
 import os
 import socket
 import struct
+import threading
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, Self
 
 READ_REQUEST = struct.Struct("<QI")
 """Offset and size, from the child to the parent, which answers with a size (4 bytes) and so many bytes."""
@@ -45,6 +47,12 @@ class OffsetReader(ABC):
         """Where the next read begins."""
         return self._offset
 
+    def clone(self) -> Self:
+        """The same bytes with an offset of its own; may be read on another thread."""
+        twin = copy.copy(self)
+        twin._offset = 0
+        return twin
+
     @abstractmethod
     def read_at(self, offset: int, size: int) -> bytes:
         """The bytes from `offset`."""
@@ -79,12 +87,14 @@ class AskingReader(OffsetReader):
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
+        self._turn = threading.Lock()
         super().__init__(int.from_bytes(self._receive(8), "little"))
 
     def read_at(self, offset: int, size: int) -> bytes:
         """The bytes from `offset`."""
-        self._socket.sendall(READ_REQUEST.pack(offset, size))
-        return self._receive(int.from_bytes(self._receive(4), "little"))
+        with self._turn:
+            self._socket.sendall(READ_REQUEST.pack(offset, size))
+            return self._receive(int.from_bytes(self._receive(4), "little"))
 
     def _receive(self, size: int) -> bytes:
         parts = []

@@ -48,6 +48,9 @@ class Picture:
     width: int
     height: int
     targets: tuple[Fraction, ...]
+    """Times asked for (seconds) that it answers."""
+    targets_left_out: int
+    """How many more there are."""
     data: bytes
     """The picture's file."""
     md5: str | None = None
@@ -77,7 +80,8 @@ class Failed:
 class Finished:
     """All pictures of a request have been sent."""
 
-    frames_decoded: int
+    path: str
+    """`sparse`: only what was needed was decoded; `linear`: everything from the beginning."""
 
 
 Record = Facts | Picture | Warned | Failed | Finished
@@ -116,6 +120,7 @@ def write_record(record: Record, write: Callable[[bytes], object]) -> None:
                 "width": record.width,
                 "height": record.height,
                 "targets": [str(target) for target in record.targets],
+                "targets_left_out": record.targets_left_out,
                 "md5": record.md5,
                 "scores": record.scores,
             }
@@ -125,7 +130,7 @@ def write_record(record: Record, write: Callable[[bytes], object]) -> None:
         case Failed():
             kind, head = b"FAIL", {"code": record.code, "detail": record.detail}
         case Finished():
-            kind, head = b"DONE", {"frames_decoded": record.frames_decoded}
+            kind, head = b"DONE", {"path": record.path}
     packed = json.dumps(head).encode()
     sizes = struct.pack(f"<{len(blobs)}I", *(len(blob) for blob in blobs))
     write(b"".join((_PREFIX.pack(kind, len(packed), len(blobs)), sizes, packed, *blobs)))
@@ -173,6 +178,7 @@ def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
                 width=_integer(head["width"], 1, 2**16),
                 height=_integer(head["height"], 1, 2**16),
                 targets=tuple(Fraction(_typed(target, str)) for target in head["targets"]),
+                targets_left_out=_integer(head["targets_left_out"], 0, 2**63),
                 data=blobs[0],
                 md5=None if head["md5"] is None else bytes.fromhex(_typed(head["md5"], str)).hex(),
                 scores=None
@@ -185,7 +191,7 @@ def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
         case b"FAIL":
             return Failed(_typed(head["code"], str), _typed(head["detail"], str)[:1000])
         case b"DONE":
-            return Finished(_integer(head["frames_decoded"], 0, 2**48))
+            return Finished("linear" if head["path"] == "linear" else "sparse")
     raise ValueError(kind)
 
 

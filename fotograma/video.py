@@ -19,6 +19,8 @@ from av.stream import Disposition
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from fotograma import bitstream
+from fotograma.bitstream import Framing
 from fotograma.errors import InputError, LimitExceeded
 from fotograma.limits import Limits
 from fotograma.packets import CORRUPT, DISCARD, KEY, NO_TIME, PacketIndex
@@ -67,6 +69,8 @@ class Frame:
     pts: int
     """Ticks of the stream's time base; never falls."""
     key_frame: bool
+    end_pts: int
+    """Where the next frame is expected."""
 
 
 @dataclass
@@ -137,12 +141,16 @@ class Video:
     def packet_index(self) -> PacketIndex:
         """Read all packets without decoding any."""
         index = PacketIndex(self.time_base)
-        for packet in self._packets():
+        context = self.stream.codec_context
+        framing = Framing.of(context.name, context.extradata) if context.name == "hevc" else None
+        for packet in self.packets():
             if packet.size == 0:
                 continue
             if len(index) == INDEX_MOST_PACKETS:
                 index.complete = False
                 break
+            if framing is not None:
+                index.top_layer = max(index.top_layer, bitstream.temporal_layer(framing, memoryview(packet)))
             index.add(
                 pts=packet.pts,
                 dts=packet.dts,
@@ -158,24 +166,25 @@ class Video:
         """Decode all frames in presentation order, on one thread. What can't be decoded is counted in `damage`."""
         clock = _Clock()
         previous_pts: int | None = None
-        previous_duration = 0
+        duration = self._usual_duration()
         for picture in self._pictures():
             pts = clock.read(picture.pts, picture.dts)
             if pts is None:
                 self.damage.frames_without_time += 1
-                pts = 0 if previous_pts is None else previous_pts + previous_duration
+                pts = 0 if previous_pts is None else previous_pts + duration
             if previous_pts is not None and pts < previous_pts:
                 self.damage.frames_held += 1
                 pts = previous_pts
-            previous_pts, previous_duration = pts, picture.duration or self.usual_duration()
+            duration = picture.duration or (pts - previous_pts if previous_pts is not None else 0) or duration
+            previous_pts = pts
             self.damage.sizes.add((picture.width, picture.height))
             self.damage.frames_corrupt += picture.is_corrupt
             self.damage.field_pairs = self.damage.field_pairs or picture.interlaced_frame
-            yield Frame(picture, self.damage.frames_given, pts, self._is_key(picture))
+            yield Frame(picture, self.damage.frames_given, pts, self._is_key(picture), pts + duration)
             self.damage.frames_given += 1
         self.damage.whole = True
 
-    def usual_duration(self) -> int:
+    def _usual_duration(self) -> int:
         """Ticks that a frame stays on screen where nothing better is known."""
         rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         return max(1, round(1 / rate / self.time_base))
@@ -189,14 +198,16 @@ class Video:
     def _pictures(self) -> Iterator[av.VideoFrame]:
         self.stream.thread_type = "NONE"
         packets_read = 0
-        for packet in self._packets():
+        # Only this container has a table of its packets; counts elsewhere are hearsay.
+        promised = self.stream.frames if self.container.format.name.startswith("mov") else 0
+        for packet in self.packets():
             if packet.has_sidedata("encryption_info"):
                 raise InputError("ENCRYPTED")
             self.damage.packets_seen += packet.size > 0 and not packet.is_discard
             if packet.size:
                 packets_read += 1
                 self.damage.ends_early = packet.is_corrupt
-            elif self.stream.frames > packets_read:
+            elif promised > packets_read:
                 self.damage.ends_early = True
             if packet.is_keyframe and packet.dts is not None:
                 self._key_dts.append(packet.dts)
@@ -207,7 +218,8 @@ class Video:
             except av.FFmpegError:
                 self.damage.packets_failed += 1
 
-    def _packets(self) -> "Iterator[av.Packet[VideoStream]]":
+    def packets(self) -> "Iterator[av.Packet[VideoStream]]":
+        """The stream's packets from where the container stands; a read error ends them."""
         packets = self.container.demux(self.stream)
         while True:
             try:

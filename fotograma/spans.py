@@ -1,0 +1,70 @@
+"""Which packets must be decoded for the wanted frames: whole GOPs are skipped, and each is left after its last one.
+
+A span begins at a key frame. A picture that follows a key frame in the file but is shown before it (a leading picture
+of an open GOP) belongs to the span of the key frame before, whose pictures it refers to.
+"""
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex
+
+
+@dataclass(frozen=True)
+class Span:
+    """Packets first..last of the file, decoded from a fresh decoder."""
+
+    first: int
+    """A key frame's packet."""
+    last: int
+    wanted: tuple[int, ...]
+    """Packets of the wanted frames, in presentation order."""
+
+
+def is_regular(index: PacketIndex) -> bool:
+    """Whether the index can be believed: every packet has a time of its own and nothing is marked as damaged.
+
+    Only then a frame is known by its packet's time; all else is decoded from the beginning.
+    """
+    shown = [pts for pts, flags in zip(index.pts, index.flags, strict=True) if not flags & DISCARD]
+    return (
+        index.complete
+        and len(index) > 0
+        and bool(index.flags[0] & KEY)
+        and not any(flags & ~(KEY | DISCARD) for flags in index.flags)
+        and NO_TIME not in index.pts
+        and len(set(shown)) == len(shown)
+        and all(size > 0 for size in index.size)
+    )
+
+
+def spans(index: PacketIndex, wanted: Iterable[int]) -> list[Span]:
+    """The spans that hold the `wanted` packets, in the order of the file."""
+    keys = [number for number, flags in enumerate(index.flags) if flags & KEY]
+    members: dict[int, list[int]] = {}
+    for number in wanted:
+        place = bisect.bisect_right(keys, number) - 1
+        while place > 0 and index.pts[number] < index.pts[keys[place]]:
+            place -= 1
+        members.setdefault(keys[place], []).append(number)
+    return [
+        Span(first, max(numbers), tuple(sorted(numbers, key=index.pts.__getitem__)))
+        for first, numbers in sorted(members.items())
+    ]
+
+
+def merged(found: list[Span], *, most_wanted: int) -> list[Span]:
+    """Neighbouring spans as one, up to so many wanted frames: where every frame is a key frame, one by one is slow."""
+    result: list[Span] = []
+    for span in found:
+        before = result[-1] if result else None
+        if (
+            before is not None
+            and before.last + 1 == span.first
+            and len(before.wanted) + len(span.wanted) <= most_wanted
+        ):
+            result[-1] = Span(before.first, span.last, before.wanted + span.wanted)
+        else:
+            result.append(span)
+    return result

@@ -1,0 +1,144 @@
+"""The fast path: choose by the packet index, decode only what the chosen frames need, on all cores."""
+
+from collections.abc import Iterator
+
+import av
+
+from fotograma import looks, parallel, spans
+from fotograma.looks import Look, Seen
+from fotograma.packets import DISCARD
+from fotograma.parallel import Unfit, Wanted
+from fotograma.plan import Count, Scenes
+from fotograma.records import Finished, Picture, Warned
+from fotograma.selection import Choice, Selector, choose
+from fotograma.video import Frame
+from fotograma.work import Work
+
+# Containers that carry the time of each picture; others (AVI) make one up from the order of the file.
+TIMED_CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "flv", "ivf")
+# A JPEG of quality 90 takes about so many bytes a pixel.
+BYTES_A_PIXEL = 0.2
+
+
+def fits(work: Work) -> bool:
+    """Whether the video's packets can be believed so far that frames are known before they are decoded."""
+    timeline = work.timeline
+    return (
+        work.probed.codec in parallel.CODECS
+        and work.facts.media["container"].startswith(TIMED_CONTAINERS)
+        and spans.is_regular(work.probed.index)
+        and bool(timeline.ticks)
+        # The first packet's frame is the first frame: nothing at the beginning was left out by the decoder.
+        and timeline.ticks[0] == 0
+        and len(timeline.ticks) == sum(not flags & DISCARD for flags in work.probed.index.flags)
+    )
+
+
+def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
+    """The chosen pictures, then warnings, then the end.
+
+    Raises:
+        Unfit: the video is not what its index says; what was yielded before holds.
+        LimitExceeded: there are more frames than the limits allow.
+    """
+    timeline = work.timeline
+    choices = choose(
+        work.plan, timeline.ticks, timeline.key_frames, time_base=timeline.time_base, end_ticks=timeline.end_ticks
+    )
+    if isinstance(work.plan.mode, Count):
+        # Its targets hang on where the last frame ends: only the decoder knows whether there is that frame.
+        _prove_the_end(work)
+    choices = [choice for choice in choices if work.holds(timeline.first_pts + timeline.ticks[choice.index])]
+    found = work.seen(_seen(work, choices)) if work.looks else _encoded(work, choices)
+    targets_left_out = 0
+    for picture in work.within_limits(found):
+        targets_left_out += picture.targets_left_out
+        yield picture
+    if targets_left_out:
+        yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
+    if past := _targets_past_the_end(work):
+        yield Warned("PAST_THE_END", f"{past} times")
+    yield Finished(path="sparse")
+
+
+def _encoded(work: Work, choices: list[Choice]) -> Iterator[Picture]:
+    """The chosen frames, encoded where they are decoded."""
+    by_packet = {work.timeline.packets[choice.index]: choice for choice in choices}
+
+    def make(picture: av.VideoFrame, packet: int) -> Picture:
+        choice = by_packet[packet]
+        return work.picture(_frame(work, picture, choice.index), choice)
+
+    for wanted in _decoded(work, [choice.index for choice in choices], make):
+        yield wanted.result
+
+
+def _seen(work: Work, choices: list[Choice]) -> Iterator[Seen]:
+    """The chosen frames, looked at, each with the look of the one before where that matters."""
+    by_index = {choice.index: choice for choice in choices}
+    needed = set(by_index)
+    if work.plan.scores or isinstance(work.plan.mode, Scenes):
+        needed |= {index - 1 for index in by_index if index}
+    before: dict[int, Look] = {}
+
+    def make(picture: av.VideoFrame, _: int) -> tuple[av.VideoFrame, Look]:
+        return picture, looks.look(picture)
+
+    indexes = sorted(needed)
+    for index, wanted in zip(indexes, _decoded(work, indexes, make, held=True), strict=True):
+        picture, look = wanted.result
+        if index in by_index:
+            frame = _frame(work, picture, index)
+            yield Seen(frame, by_index[index], work.seconds(frame.pts), look, before.get(index - 1))
+        before = {index: look}
+
+
+def _decoded(
+    work: Work, indexes: list[int], make: parallel.Make[parallel.T], *, held: bool = False
+) -> Iterator[Wanted[parallel.T]]:
+    """The frames of that place in presentation order; `held`: what is made of them keeps the decoded picture."""
+    index = work.probed.index
+    found = spans.spans(index, (work.timeline.packets[place] for place in indexes))
+    if not found:
+        return iter(())
+    media = work.facts.media
+    return parallel.decode(
+        work.reader,
+        index,
+        found,
+        make,
+        limits=work.limits,
+        stream=work.plan.stream,
+        picture_bytes=round(media["width"] * media["height"] * (100 if held else BYTES_A_PIXEL)),
+    )
+
+
+def _frame(work: Work, picture: av.VideoFrame, index: int) -> Frame:
+    timeline = work.timeline
+    if bool(picture.key_frame) != timeline.key_frames[index]:
+        raise Unfit("the container and the decoder differ on key frames")
+    assert picture.pts is not None
+    return Frame(picture, index, picture.pts, timeline.key_frames[index], picture.pts + (picture.duration or 0))
+
+
+def _prove_the_end(work: Work) -> None:
+    """Decode the last frame.
+
+    Raises:
+        Unfit: it is not there, or does not end where the index says.
+    """
+    timeline = work.timeline
+    last = len(timeline.ticks) - 1
+    for wanted in _decoded(work, [last], lambda picture, _: picture.duration):
+        if wanted.result and timeline.ticks[last] + wanted.result != timeline.end_ticks:
+            raise Unfit("the last frame ends elsewhere")
+
+
+def _targets_past_the_end(work: Work) -> int:
+    """Times asked for that lie behind the last frame."""
+    timeline = work.timeline
+    selector = Selector(work.plan, time_base=timeline.time_base, end_ticks=timeline.end_ticks)
+    for place in (0, len(timeline.ticks) - 1):
+        list(selector.feed(timeline.ticks[place], key_frame=True))
+    list(selector.finish(end_ticks=timeline.end_ticks))
+    return selector.targets_past_the_end
