@@ -9,7 +9,8 @@ RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv==0.13.9
 COPY pyproject.toml uv.lock ./
 RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service --no-install-project
 COPY . .
-RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service \
+    && .venv/bin/python -m compileall -q app fotograma migrations main.py
 
 FROM ${BASE}
 RUN groupadd --gid 10001 fotograma \
