@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, ClassVar
 
+import psycopg
 import uuid_utils.compat
-from sqlalchemy import DateTime, Engine, MetaData, Text, create_engine, event
+from psycopg.abc import RV, PQGen
+from psycopg.pq import TransactionStatus
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
@@ -22,6 +25,14 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+# A statement is given up by the server after this, and by us a little later where the server does not.
+STATEMENT_SECONDS = 15
+# With the two seconds that a new connection then may take, a frozen server is told within 3 s.
+PING_SECONDS = 0.8
+
+WAITING_CALLS = "calls after commit"
 
 
 class Base(DeclarativeBase):
@@ -45,7 +56,7 @@ def new_id() -> uuid.UUID:
 def get_engine() -> Engine:
     """This process's pool; its waits are short, so that a database that is away is told within 3 s."""
     settings = get_settings()
-    return create_engine(
+    engine = create_engine(
         settings.database_url,
         pool_size=settings.db_pool_size,
         max_overflow=5,
@@ -54,12 +65,36 @@ def get_engine() -> Engine:
         connect_args={
             "connect_timeout": 2,
             "application_name": "fotograma",
-            # A peer that went silent (a frozen or vanished server) is given up by the kernel.
+            # A machine that vanished is given up by the kernel, even in the middle of sending.
             "tcp_user_timeout": 3000,
             "keepalives_idle": 5,
-            "options": "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
+            "options": f"-c statement_timeout={STATEMENT_SECONDS * 1000} -c timezone=UTC "
+            "-c idle_in_transaction_session_timeout=30000",
         },
     )
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(_: Dialect, __: object, words: tuple[str, ...], parameters: dict[str, Any]) -> psycopg.Connection[Any]:
+    return _Connection.connect(*words, **parameters)
+
+
+class _Connection(psycopg.Connection[Any]):
+    """Closes itself when the server stays silent; a frozen server's kernel goes on acknowledging, so that ours would
+    wait for ever."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Let a statement run until it is answered, or raise `OperationalError`."""
+        # The pool's ping, which comes before each use, is the one statement outside a transaction.
+        seconds = PING_SECONDS if self.autocommit else STATEMENT_SECONDS + 1
+        try:
+            return super().wait(gen, interval, timeout or seconds)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                # The answer may still come, to the wrong question.
+                self.pgconn.finish()
+            raise
 
 
 @contextmanager
@@ -76,4 +111,18 @@ def _session_factory() -> sessionmaker[Session]:
 
 def after_commit(session: Session, call: Callable[[], None]) -> None:
     """Do `call` once this transaction is committed, and never if it is not."""
-    event.listen(session, "after_commit", lambda _: call(), once=True)
+    session.info.setdefault(WAITING_CALLS, []).append(call)
+
+
+@event.listens_for(Session, "after_commit")
+def _do_what_waits(session: Session) -> None:
+    # The end of a savepoint comes here too, and commits nothing.
+    if not session.in_nested_transaction():
+        for call in session.info.pop(WAITING_CALLS, ()):
+            call()
+
+
+@event.listens_for(Session, "after_rollback")
+def _drop_what_waits(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(WAITING_CALLS, None)

@@ -1,0 +1,76 @@
+"""What the service leans on: calls that wait for the commit, and a server that stays silent."""
+
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from app.database import after_commit, open_session
+from app.local_stack.processes import Process
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+class Undone(Exception):
+    pass
+
+
+def test_calls_wait_for_the_commit_and_not_for_a_savepoint():
+    calls: list[str] = []
+    with open_session() as session:
+        after_commit(session, lambda: calls.append("outer"))
+        with session.begin_nested():
+            session.execute(text("SELECT 1"))
+            after_commit(session, lambda: calls.append("inner"))
+        before = list(calls)
+
+    assert before == []
+    assert calls == ["outer", "inner"]
+
+
+def test_what_is_rolled_back_calls_nothing():
+    calls: list[str] = []
+
+    def write() -> None:
+        with open_session() as session:
+            session.execute(text("SELECT 1"))
+            after_commit(session, lambda: calls.append("undone"))
+            raise Undone
+
+    with pytest.raises(Undone):
+        write()
+    with open_session() as session:
+        session.execute(text("SELECT 1"))
+
+    assert calls == []
+
+
+@pytest.fixture
+def frozen_postgres(postgres_process: tuple[Process, dict[str, str]]) -> Iterator[None]:
+    """PostgreSQL, stopped with SIGSTOP: its machine goes on acknowledging what we send."""
+    with open_session() as session:
+        session.execute(text("SELECT 1"))
+    server = psutil.Process(postgres_process[0].pid)
+    family = [server, *server.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    yield
+    for process in family:
+        process.resume()
+    with open_session() as session:
+        session.execute(text("SELECT 1"))
+
+
+@pytest.mark.usefixtures("frozen_postgres")
+def test_a_frozen_server_is_told_within_three_seconds():
+    seconds = []
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(OperationalError), open_session() as session:
+            session.execute(text("SELECT 1"))
+        seconds.append(time.monotonic() - began)
+
+    assert max(seconds) < 3.2
