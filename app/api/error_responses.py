@@ -30,6 +30,19 @@ STATUSES: dict[type[errors.ServiceError], HTTPStatus] = {
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+# What frameworks refuse with. Python's own names for some of these have changed between versions; ours stay.
+HTTP_CODES = {
+    400: "BAD_REQUEST",
+    405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
+    408: "REQUEST_TIMEOUT",
+    411: "LENGTH_REQUIRED",
+    412: "PRECONDITION_FAILED",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    416: "RANGE_NOT_SATISFIABLE",
+    **{theirs.value: kind.code for kind, theirs in STATUSES.items()},
+}
+
 # The pool waits 2 s for a connection: whoever was refused finds out sooner than that nothing has changed.
 DATABASE_RETRY_SECONDS = 2
 
@@ -139,8 +152,7 @@ def _bad_plan(_: Request, error: Exception) -> JSONResponse:
 def _http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    # Some of the standard names have changed between versions of Python; ours stay.
-    code = next((kind.code for kind, theirs in STATUSES.items() if theirs == status), status.name)
+    code = HTTP_CODES.get(error.status_code, "REFUSED")
     headers = dict(error.headers) if error.headers else None
     return problem(status=status, code=code, detail=str(error.detail), headers=headers)
 
