@@ -45,8 +45,9 @@ class Video(Base):
     sha256: Mapped[str]
     media: Mapped[dict[str, Any] | None]
     """The manifest's `source`, once probed."""
-    packet_index: Mapped[bytes | None]
-    """Time, size and key flag of each packet (`fotograma.packets`), once probed."""
+    packet_index: Mapped[bytes | None] = mapped_column(deferred=True)
+    """Time, size and key flag of each packet (`fotograma.packets`), once probed. Megabytes for a long video, so that it
+    is read only when it is asked for."""
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     """Why the probe gave up, where nothing but the probe was asked for."""

@@ -3,18 +3,16 @@
 import uuid
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from app.videos.errors import VideoNotFound
 from app.videos.models import Video
 
 
 def get_video(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> Video:
-    """The user's video; its packet index is read only when it is asked for."""
+    """The user's video."""
     video = session.scalars(
-        select(Video)
-        .where(Video.id == video_id, Video.user_id == user_id, Video.deleted_at.is_(None))
-        .options(defer(Video.packet_index))
+        select(Video).where(Video.id == video_id, Video.user_id == user_id, Video.deleted_at.is_(None))
     ).one_or_none()
     if video is None:
         raise VideoNotFound
