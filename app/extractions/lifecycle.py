@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app import task_queue
@@ -151,10 +151,7 @@ def cancel(session: Session, extraction: Extraction) -> Extraction:
 
 def withdraw(session: Session, video: Video) -> None:
     """Delete a video for its user: what runs is stopped, and its objects go next."""
-    open_extractions = (
-        select(Extraction).where(Extraction.video_id == video.id, Extraction.status.in_(OPEN)).order_by(Extraction.id)
-    )
-    for extraction in session.scalars(open_extractions):
+    for extraction in session.scalars(_held(Extraction.video_id == video.id)):
         cancel(session, extraction)
     session.execute(delete(Segment).where(Segment.video_id == video.id, Segment.extraction_id.is_(None)))
     videos.bury(session, video)
@@ -162,8 +159,17 @@ def withdraw(session: Session, video: Video) -> None:
 
 def withdraw_all(session: Session, *, user_id: uuid.UUID) -> None:
     """Delete all videos of a user who leaves."""
+    # No upload and no request comes in between; a mail that is just being owed may, for it needs the row as it is.
+    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    # All at once and in their order, as the sweep takes them: one video after another could deadlock with it.
+    session.execute(_held(Extraction.user_id == user_id))
     for video in session.scalars(select(Video).where(Video.user_id == user_id, Video.deleted_at.is_(None))):
         withdraw(session, video)
+
+
+def _held(*which: ColumnElement[bool]) -> Select[Extraction]:
+    """Open extractions, kept from ending until this transaction does."""
+    return select(Extraction).where(*which, Extraction.status.in_(OPEN)).order_by(Extraction.id).with_for_update()
 
 
 def _end(session: Session, extraction_id: uuid.UUID, *, status: Status, **values: Any) -> Extraction | None:
