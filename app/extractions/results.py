@@ -4,6 +4,7 @@ Keys carry segment and token, so that nothing is ever overwritten and what a dea
 """
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -44,6 +45,20 @@ class Place:
     def archive(self) -> str:
         """Key of the archive, where the segment is the join."""
         return f"{self.prefix}frames.zip"
+
+
+KEY = re.compile(r"results/([0-9a-f-]{36})/([0-9a-f-]{36})/([0-9]{1,9})/.+")
+
+
+def place_of(key: str) -> Place | None:
+    """Whose object it is; None where it is none of ours."""
+    found = KEY.fullmatch(key)
+    if found is None:
+        return None
+    try:
+        return Place(uuid.UUID(found[1]), uuid.UUID(found[2]), int(found[3]))
+    except ValueError:
+        return None
 
 
 def write_rows(storage: ObjectSink, place: Place, *, engine: dict[str, str], rows: Sequence[Row]) -> None:

@@ -1,16 +1,23 @@
 """What is not kept: expired videos, and the objects of buried ones."""
 
-import uuid
+import itertools
+from collections.abc import Mapping
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database import open_session
 from app.extractions import lifecycle
-from app.extractions.models import Extraction, Segment, Status, Step
+from app.extractions.models import Extraction, Segment
+from app.extractions.results import Place, place_of
 from app.storage import Storage
 from app.videos import lifecycle as videos
 from app.videos.models import Video
+
+logger = structlog.get_logger()
+
+PAGE_KEYS = 500
 
 
 def bury_expired() -> None:
@@ -40,20 +47,27 @@ def remove_buried(storage: Storage) -> None:
 
 def remove_leftovers(storage: Storage) -> None:
     """Remove results that no row names: what dead holders of segments wrote, and joined entries; safe to run twice."""
-    for key in storage.list("results/"):
-        _, extraction_id, segment_id, token, *_ = key.split("/")
+    keys = storage.list("results/")
+    while page := list(itertools.islice(keys, PAGE_KEYS)):
+        found = {key: place for key in page if (place := place_of(key)) is not None}
+        for key in page:
+            if key not in found:
+                logger.warning("an object that is none of ours", key=key)
         with open_session() as session:
-            if not _is_wanted(session, uuid.UUID(extraction_id), uuid.UUID(segment_id), int(token)):
-                storage.delete(key)
+            wanted = _wanted(session, found)
+        for key in found.keys() - wanted:
+            storage.delete(key)
 
 
-def _is_wanted(session: Session, extraction_id: uuid.UUID, segment_id: uuid.UUID, token: int) -> bool:
-    """Whether the segment may still be read or written under that token."""
-    extraction = session.get(Extraction, extraction_id)
-    if extraction is None or extraction.status in (Status.FAILED, Status.CANCELLED):
-        return False
-    segment = session.get(Segment, segment_id)
+def _wanted(session: Session, found: Mapping[str, Place]) -> set[str]:
+    """The keys of archives, and those under which a segment's holder may still write or read."""
     # A claim raises the token before anything is written under it, so that a lower one is past and none is ahead.
-    if segment is None or segment.token != token:
-        return False
-    return extraction.status != Status.COMPLETED or segment.step == Step.JOIN
+    of_open = (
+        select(Segment.extraction_id, Segment.id, Segment.token)
+        .join(Extraction, Extraction.id == Segment.extraction_id)
+        .where(Segment.id.in_([place.segment_id for place in found.values()]), Extraction.status.in_(lifecycle.OPEN))
+    )
+    holders = {tuple(row) for row in session.execute(of_open)}
+    archives = set(session.scalars(select(Extraction.archive_key).where(Extraction.archive_key.in_(found))))
+    held = {key for key, place in found.items() if (place.extraction_id, place.segment_id, place.token) in holders}
+    return held | {key for key in archives if key is not None}

@@ -8,25 +8,13 @@ from sqlalchemy import func, update
 from app.accounts.models import User
 from app.database import new_id, open_session
 from app.errors import Unauthenticated
-from app.extractions import admission, queries, retention
+from app.extractions import admission, queries, retention, segment_lifecycle
 from app.extractions.models import Extraction, Status
-from app.storage import Storage, get_storage
+from app.storage import Storage
 from app.videos import lifecycle as videos
 from app.videos.models import Video
 from fotograma.plan import Every, Plan
-
-
-@pytest.fixture
-def storage(environment: dict[str, str]) -> Storage:  # noqa: ARG001
-    return get_storage()
-
-
-@pytest.fixture
-def user(environment: dict[str, str]) -> User:  # noqa: ARG001
-    with open_session() as session:
-        user = User(email=f"{new_id()}@example.com", password_hash="none")
-        session.add(user)
-    return user
+from tests.app.extractions.holding import archive_of, claim, cut, finish_frames
 
 
 def admit(storage: Storage, user: User) -> tuple[Video, Extraction]:
@@ -88,3 +76,51 @@ def test_who_has_left_leaves_no_video_behind(user: User):
 
     with open_session() as session, pytest.raises(Unauthenticated):
         admission.admit(session, upload, filename="a.mp4", size_bytes=5, sha256="0" * 64, plan=None)
+
+
+def put(storage: Storage, *keys: str) -> None:
+    for key in keys:
+        with storage.open_writer(key, content_type="application/octet-stream") as writer:
+            writer.write(b"bytes")
+
+
+def test_leftovers_of_dead_holders_go_and_what_is_held_stays(storage: Storage, user: User, ask):
+    asked = ask(user)
+    dead = claim()
+    with open_session() as session:
+        segment_lifecycle.give_back(session, dead)
+    live = claim()
+    put(storage, dead.place.entries, live.place.entries, live.place.rows)
+
+    for _ in range(2):
+        retention.remove_leftovers(storage)
+
+    assert {*storage.list(f"results/{asked.extraction_id}")} == {live.place.entries, live.place.rows}
+
+
+def test_of_a_completed_extraction_only_the_archive_stays(storage: Storage, user: User, ask):
+    asked = ask(user)
+    held = cut(claim())
+    put(storage, held.place.entries, held.place.rows)
+    join = finish_frames(held)
+    put(storage, join.place.archive)
+    retention.remove_leftovers(storage)
+    before = {*storage.list(f"results/{asked.extraction_id}")}
+    with open_session() as session:
+        segment_lifecycle.finish_join(session, join, archive_of(join))
+    retention.remove_leftovers(storage)
+
+    assert before == {held.place.entries, held.place.rows, join.place.archive}
+    assert {*storage.list(f"results/{asked.extraction_id}")} == {join.place.archive}
+
+
+def test_objects_that_are_none_of_ours_stay(storage: Storage):
+    odd = {"results/readme", "results/a/b/c/d", f"results/{new_id()}/{new_id()}/x/entries"}
+    put(storage, *odd)
+
+    retention.remove_leftovers(storage)
+    left = odd & {*storage.list("results")}
+    for key in odd:
+        storage.delete(key)
+
+    assert left == odd
