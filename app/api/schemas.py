@@ -104,6 +104,17 @@ class ExtractionView(BaseModel):
     warnings: list[WarningView] = Field(validation_alias=AliasPath("extraction", "warnings"))
 
 
+class EstimateView(BaseModel):
+    """What an extraction would give, before anything is decoded."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    frames: int | None = Field(description="Null where only the pictures tell: `scenes`, `best` and `dedupe`.")
+    bytes: int | None = Field(description="Of the archive, by a rule of thumb; null where `frames` is.")
+    seconds: float = Field(description="Of one core, by a rule of thumb.")
+    times: list[float] = Field(description="Of the first 1000 frames, in seconds from the first frame of the video.")
+
+
 class LinkView(BaseModel):
     """A link that needs no login."""
 

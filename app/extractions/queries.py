@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, true, tuple_
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy.orm import Session, aliased
 
 from app.errors import Invalid
-from app.extractions.errors import ArchiveExpired, ExtractionNotFound, LeaseLost, NothingReady
+from app.extractions.errors import ArchiveExpired, ExtractionNotFound, LeaseLost, NothingReady, NotProbed
 from app.extractions.models import Extraction, Segment, Status, Step
 from app.extractions.results import Place
 from app.extractions.segment_lifecycle import Claim
@@ -21,6 +21,9 @@ from app.videos import queries as videos
 from app.videos.errors import VideoNotFound
 from app.videos.lifecycle import archive_name
 from app.videos.models import Video
+from fotograma.estimate import Estimate, estimate
+from fotograma.packets import PacketIndex
+from fotograma.plan import Plan
 
 
 class VideoStatus(enum.StrEnum):
@@ -189,9 +192,13 @@ def list_extractions(session: Session, video: Video) -> list[ExtractionState]:
     return [_extraction_state(row) for row in rows]
 
 
-def get_extraction(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID) -> Extraction:
-    """The user's extraction."""
-    return extraction_state(session, extraction_id, user_id=user_id).extraction
+def estimate_extraction(video: Video, *, plan: Plan) -> Estimate:
+    """What a plan would give of a video that is probed."""
+    if video.media is None or video.packet_index is None:
+        raise NotProbed
+    if plan.stream not in (None, video.media["stream"]):
+        raise NotProbed("Only the stream that was looked at can be estimated.")
+    return estimate(plan, PacketIndex.from_bytes(video.packet_index), video.media)
 
 
 def newest_archive(session: Session, video: Video) -> ReadyArchive:
@@ -214,7 +221,7 @@ def archive_of(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID
 def task_of(session: Session, claim: Claim) -> Task:
     """What a worker must know to work on its segment."""
     found = select(Video, Extraction.plan).outerjoin(Extraction, Extraction.id == claim.extraction_id)
-    row = session.execute(found.where(Video.id == claim.video_id).options(defer(Video.packet_index))).one_or_none()
+    row = session.execute(found.where(Video.id == claim.video_id)).one_or_none()
     if row is None:
         raise LeaseLost
     video, plan = row
@@ -293,7 +300,6 @@ def _video_states(user_id: uuid.UUID) -> Select[Video, Extraction | None, int]:
         select(Video, _newest, _frames_done(_newest.id))
         .outerjoin(_newest_rows, true())
         .where(Video.user_id == user_id, Video.deleted_at.is_(None))
-        .options(defer(Video.packet_index))
     )
 
 
@@ -309,7 +315,6 @@ def _extraction_states(user_id: uuid.UUID) -> Select[Extraction, Video, int]:
         select(Extraction, Video, _frames_done(Extraction.id))
         .join(Video, Video.id == Extraction.video_id)
         .where(Video.user_id == user_id, Video.deleted_at.is_(None))
-        .options(defer(Video.packet_index))
     )
 
 
