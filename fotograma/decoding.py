@@ -22,6 +22,7 @@ from fotograma.parallel import Unfit
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader
 from fotograma.records import Facts, Finished, Picture, Warned
+from fotograma.truncation import is_cut_off
 from fotograma.video import Frame, Video, open_video
 from fotograma.work import Probed, Work
 
@@ -55,7 +56,8 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
             packet_index=index.to_bytes(),
         )
         codec = video.stream.codec_context.codec.canonical_name
-        return Probed(facts, index, codec, video.stream.sample_aspect_ratio)
+        cut_off = is_cut_off(reader, video.stream)
+        return Probed(facts, index, codec, video.stream.sample_aspect_ratio, cut_off)
 
 
 def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:

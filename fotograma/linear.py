@@ -30,7 +30,7 @@ def pictures(work: Work, *, skip: int) -> Iterator[Picture | Warned | Finished]:
                 yield picture
         if not video.damage.frames_given:
             raise InputError("NO_FRAMES")
-        yield from _warnings(video.damage)
+        yield from _warnings(video.damage, cut_off=work.probed.cut_off)
         if targets_left_out:
             yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
         if video.damage.whole and selector.targets_past_the_end:
@@ -89,9 +89,9 @@ def _end_ticks(work: Work) -> int:
         return end_pts - work.facts.first_pts
 
 
-def _warnings(damage: Damage) -> Iterator[Warned]:
-    if damage.read_errors or damage.ends_early:
-        yield Warned("TRUNCATED", f"{damage.frames_given} frames could be decoded")
+def _warnings(damage: Damage, *, cut_off: bool) -> Iterator[Warned]:
+    if cut_off or damage.read_errors or damage.ends_early:
+        yield Warned("TRUNCATED", "bytes are missing at its end")
     if damage.packets_failed or damage.frames_corrupt:
         yield Warned(
             "DAMAGED", f"{damage.packets_failed} packets failed, {damage.frames_corrupt} frames are marked as corrupt"

@@ -4,6 +4,7 @@ It gives what decoding everything from the beginning gives, or it gives nothing:
 index (a frame for each packet handed in, at its packet's time), and the first thing that does not fit raises `Unfit`.
 """
 
+import bisect
 import itertools
 import os
 from collections import deque
@@ -19,7 +20,7 @@ from av.video.stream import VideoStream
 from fotograma import bitstream
 from fotograma.bitstream import Framing
 from fotograma.limits import Limits
-from fotograma.packets import DISCARD, PacketIndex
+from fotograma.packets import DISCARD, KEY, PacketIndex
 from fotograma.readers import OffsetReader
 from fotograma.spans import Span, merged
 from fotograma.video import Video, open_video
@@ -33,6 +34,7 @@ CODECS = frozenset({"h264", "hevc", "vp9", "vp8", "av1", "mpeg2video", "mjpeg", 
 SEEKABLE = ("mov", "matroska")
 # Seeking forward over less than this is slower than reading through.
 SEEK_WORTH_BYTES = 2**20
+SEEK_ATTEMPTS = 3
 # What finished pictures may wait in memory until their turn comes.
 WAITING_BYTES = 24 * 2**20
 
@@ -156,9 +158,11 @@ class _SpanDecoder:
         self._context.thread_type = "FRAME" if threads > 1 else "NONE"
         self._context.thread_count = threads
         self._framing = Framing.of(self._context.name, self._context.extradata)
-        self._packets = video.packets()
+        self._packets: Iterator[Any] = video.packets()
         self._next = 0
         """Number of the packet that the demuxer gives next."""
+        self._numbers = {pts: number for number, pts in enumerate(index.pts)}
+        self._keys = [number for number, flags in enumerate(index.flags) if flags & KEY]
         self._seekable = video.container.format.name.startswith(SEEKABLE)
 
     def frames(self, span: Span) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -221,12 +225,17 @@ class _SpanDecoder:
         gap = index.position[number] - (index.position[self._next] if self._next < len(index) else 0)
         if number >= self._next and (not self._seekable or gap < SEEK_WORTH_BYTES):
             return
-        self._video.container.seek(
-            index.dts[number] if "mov" in self._video.container.format.name else index.pts[number],
-            stream=self._video.stream,
-        )
-        self._packets = self._video.packets()
-        self._next = number
+        # A demuxer may land before the packet asked for, or (without a table) behind it: then from earlier on.
+        for attempt in range(SEEK_ATTEMPTS):
+            place = max(0, bisect.bisect_right(self._keys, number) - 1 - attempt)
+            self._video.container.seek(index.pts[self._keys[place]], stream=self._video.stream)
+            packets = self._video.packets()
+            landed = next(packets, None)
+            self._next = self._numbers.get(landed.pts, len(index)) if landed and landed.pts is not None else len(index)
+            if self._next <= number:
+                self._packets = itertools.chain([landed], packets)
+                return
+        raise Unfit("seeking does not find a key frame")
 
     def _take(self) -> Any:
         """The next packet, which must be the one that the index has there."""

@@ -77,7 +77,7 @@ class Selector:
             return
         if self._candidate is not None:
             index, since = self._candidate
-            if self._plan.snap == "keyframe":
+            if self._plan.snap == "keyframe" and ticks > since:
                 # The nearer of two key frames; half-way, the earlier.
                 until = (since + ticks) * self._time_base / 2
                 yield from self._answer(index, self._targets.take(until, inclusive=True))

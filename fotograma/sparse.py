@@ -14,7 +14,7 @@ from fotograma.selection import Choice, Selector, choose
 from fotograma.video import Frame
 from fotograma.work import Work
 
-# Containers that carry the time of each picture; others (AVI) make one up from the order of the file.
+# Containers that carry the time of each picture.
 TIMED_CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "flv", "ivf")
 # A JPEG of quality 90 takes about so many bytes a pixel.
 BYTES_A_PIXEL = 0.2
@@ -54,6 +54,8 @@ def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
     for picture in work.within_limits(found):
         targets_left_out += picture.targets_left_out
         yield picture
+    if work.probed.cut_off:
+        yield Warned("TRUNCATED", "bytes are missing at its end")
     if targets_left_out:
         yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
     if past := _targets_past_the_end(work):

@@ -87,7 +87,7 @@ class Damage:
     whole: bool = False
     """The video was decoded to its end."""
     ends_early: bool = False
-    """The last packet is cut off, or the container promised more packets than came."""
+    """The last packet is cut off."""
     field_pairs: bool = False
     """Two packets make a frame (field-coded interlaced video)."""
     sizes: set[tuple[int, int]] = field(default_factory=set)
@@ -135,6 +135,8 @@ class Video:
         self.stream = stream
         self.damage = Damage()
         self._key_dts: deque[int] = deque(maxlen=64)
+        # AVI stores none; what stands there is guessed from the first packets, and wrong with B-frames.
+        self._has_no_pts = container.format.name == "avi"
         assert stream.time_base is not None
         self.time_base: Fraction = stream.time_base
 
@@ -152,7 +154,7 @@ class Video:
             if framing is not None:
                 index.top_layer = max(index.top_layer, bitstream.temporal_layer(framing, memoryview(packet)))
             index.add(
-                pts=packet.pts,
+                pts=None if self._has_no_pts else packet.pts,
                 dts=packet.dts,
                 duration=packet.duration or 0,
                 size=packet.size,
@@ -168,9 +170,9 @@ class Video:
         previous_pts: int | None = None
         duration = self._usual_duration()
         for picture in self._pictures():
-            pts = clock.read(picture.pts, picture.dts)
+            pts = clock.read(None if self._has_no_pts else picture.pts, picture.dts)
             if pts is None:
-                self.damage.frames_without_time += 1
+                self.damage.frames_without_time += not self._has_no_pts
                 pts = 0 if previous_pts is None else previous_pts + duration
             if previous_pts is not None and pts < previous_pts:
                 self.damage.frames_held += 1
@@ -197,18 +199,12 @@ class Video:
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         self.stream.thread_type = "NONE"
-        packets_read = 0
-        # Only this container has a table of its packets; counts elsewhere are hearsay.
-        promised = self.stream.frames if self.container.format.name.startswith("mov") else 0
         for packet in self.packets():
             if packet.has_sidedata("encryption_info"):
                 raise InputError("ENCRYPTED")
             self.damage.packets_seen += packet.size > 0 and not packet.is_discard
             if packet.size:
-                packets_read += 1
                 self.damage.ends_early = packet.is_corrupt
-            elif promised > packets_read:
-                self.damage.ends_early = True
             if packet.is_keyframe and packet.dts is not None:
                 self._key_dts.append(packet.dts)
             try:

@@ -25,6 +25,8 @@ class Probed:
     index: PacketIndex
     codec: str
     sample_aspect_ratio: Fraction | None
+    cut_off: bool
+    """The file ends before its container says so."""
 
 
 @dataclass(frozen=True)
