@@ -52,6 +52,9 @@ _WITH_ALPHA = frozenset({"png", "webp", "avif"})
 _AVIF_SPEED = 8
 _PNG_LEVEL = 3
 
+# Looks every colour up in a table of tones.
+HALD = "haldclut=clut=first"
+
 cv2.setNumThreads(1)
 
 
@@ -132,15 +135,14 @@ def jfif_planes(picture: av.VideoFrame) -> list[Pixels] | None:
 def rgb(picture: av.VideoFrame, *, alpha: bool, hdr: bool) -> Pixels:
     """The picture as full-range blue, green, red (and alpha, where it has one and it is wanted)."""
     transparent = alpha and any(component.is_alpha for component in picture.format.components)
-    wanted = "bgr48le" if hdr else "bgra" if transparent else "bgr24"
     matrix = _MATRICES.get(_matrix(picture), ("", "bt601"))[1]
-    converted = _graph(
-        picture,
-        f"scale=in_color_matrix={matrix}:in_range={'pc' if _is_full_range(picture) else 'tv'}:out_range=pc:"
-        f"flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,format={wanted}",
-    ).convert(picture)
+    exactly = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+    in_range = "pc" if _is_full_range(picture) else "tv"
+    filters = [f"scale=in_color_matrix={matrix}:in_range={in_range}:out_range=pc:flags={exactly}"]
     if hdr:
-        return tone.to_bt709(_samples16(converted), transfer=picture.color_trc)
+        # The filter pairs pictures with the table by time, and drops what comes out of order.
+        filters += ["setpts=N", "format=rgb48le", HALD]
+    converted = _graph(picture, ",".join([*filters, f"format={'bgra' if transparent else 'bgr24'}"])).convert(picture)
     channels = 4 if transparent else 3
     return _plane(converted, 0, bytes_per_pixel=channels).reshape(picture.height, picture.width, channels)
 
@@ -160,19 +162,30 @@ class _Filter:
     def __init__(self, picture: av.VideoFrame, filters: str) -> None:
         self._graph = Graph()
         self._graph.threads = 1
-        last = self._graph.add_buffer(
+        last = pictures = self._graph.add_buffer(
             width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000)
         )
         for one in filters.split(","):
             name, _, arguments = one.partition("=")
             following = self._graph.add(name, arguments)
             last.link_to(following)
+            if one == HALD:
+                table = av.VideoFrame.from_ndarray(tone.hald(picture.color_trc), format="rgb48le")
+                tables = self._graph.add_buffer(
+                    width=table.width, height=table.height, format=table.format, time_base=Fraction(1, 1000)
+                )
+                tables.link_to(following, 0, 1)
             last = following
         last.link_to(self._graph.add("buffersink"))
         self._graph.configure()
+        if HALD in filters:
+            table.pts = 0
+            tables.push(table)
+            tables.push(None)
+        self._pictures = pictures
 
     def convert(self, picture: av.VideoFrame) -> av.VideoFrame:
-        self._graph.push(picture)
+        self._pictures.push(picture)
         converted = self._graph.pull()
         assert isinstance(converted, av.VideoFrame)
         return converted
@@ -185,7 +198,8 @@ _GRAPHS_MOST = 8
 def _graph(picture: av.VideoFrame, filters: str) -> _Filter:
     """This thread's graph for pictures of this form; building one costs as much as a small picture."""
     known: dict[Any, _Filter] = _graphs.__dict__.setdefault("known", {})
-    form = filters, picture.format.name, picture.width, picture.height, picture.colorspace, picture.color_range
+    tags = picture.colorspace, picture.color_range, picture.color_trc
+    form = filters, picture.format.name, picture.width, picture.height, *tags
     if form not in known:
         if len(known) >= _GRAPHS_MOST:
             known.clear()
@@ -207,10 +221,6 @@ def _plane(picture: av.VideoFrame, number: int, *, bytes_per_pixel: int = 1) -> 
     plane = picture.planes[number]
     rows = np.frombuffer(memoryview(plane), np.uint8, count=plane.height * plane.line_size)
     return np.ascontiguousarray(rows.reshape(plane.height, plane.line_size)[:, : plane.width * bytes_per_pixel])
-
-
-def _samples16(picture: av.VideoFrame) -> npt.NDArray[np.uint16]:
-    return _plane(picture, 0, bytes_per_pixel=6).view(np.uint16).reshape(picture.height, picture.width, 3)
 
 
 def _turned(pixels: Pixels, turns: int) -> Pixels:

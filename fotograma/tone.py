@@ -6,16 +6,13 @@ BT.2390 (5.4.1, in PQ space); colours go from BT.2020 to BT.709 primaries by the
 inverse of BT.1886 (gamma 2.4), which is how such pictures are shown.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorTrc
 
-Floats = npt.NDArray[np.float32]
 Exact = npt.NDArray[np.float64]
 
 PEAK = 1000.0
@@ -27,29 +24,15 @@ _M1, _M2 = 2610 / 16384, 2523 / 32
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
 _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
 _HLG_GAMMA = 1.2
-_LUMA_2020 = (0.2627, 0.6780, 0.0593)
-# For blue, green, red on both sides.
+_LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _TO_709 = np.array(
-    [[1.1187297, -0.1005789, -0.0181508], [-0.0083494, 1.1328999, -0.1245505], [-0.0728499, -0.5876411, 1.6604910]],
-    np.float32,
+    [[1.6604910, -0.5876411, -0.0728499], [-0.1245505, 1.1328999, -0.0083494], [-0.0181508, -0.1005789, 1.1187297]]
 )
 
 
-_STEPS = 65_535
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """Curves, looked up rather than computed."""
-
-    pq: Floats
-    """Signal to display light."""
-    hlg: Floats
-    """Signal to scene light."""
-    gain: Floats
-    """Square root of display light to the factor of the knee."""
-    out: npt.NDArray[np.uint8]
-    """Display light to the signal of an SDR screen."""
+# Steps of each channel in the table; colours between are interpolated (FFmpeg's `haldclut`, tetrahedral).
+_STEPS = 64
+_GREATEST = 65_535
 
 
 def is_hdr(picture: av.VideoFrame) -> bool:
@@ -57,21 +40,27 @@ def is_hdr(picture: av.VideoFrame) -> bool:
     return picture.color_trc in (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
 
-def to_bt709(samples: npt.NDArray[np.uint16], *, transfer: int) -> npt.NDArray[np.uint8]:
-    """Blue, green, red samples of 16 bits, PQ or HLG over BT.2020, as 8 bits of BT.709; the same shape."""
-    tables = _tables()
+@lru_cache
+def hald(transfer: int) -> npt.NDArray[np.uint16]:
+    """The table for PQ or HLG as a picture of 512 x 512: red rises fastest, then green, then blue (a Hald CLUT)."""
+    steps = np.linspace(0, 1, _STEPS)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    shown = to_bt709(np.stack([red, green, blue], axis=-1), transfer=transfer)
+    side = int(_STEPS**1.5)
+    return np.round(shown * _GREATEST).astype(np.uint16).reshape(side, side, 3)
+
+
+def to_bt709(signal: Exact, *, transfer: int) -> Exact:
+    """Red, green, blue of PQ or HLG over BT.2020 as those of BT.709; all from 0 to 1, the last axis the channels."""
     if transfer == ColorTrc.SMPTE2084:
-        light = tables.pq[samples]
+        light = _pq_light(signal)
     else:
-        light = tables.hlg[samples]
-        blue, green, red = light[..., 0], light[..., 1], light[..., 2]
-        scene = _LUMA_2020[0] * red + _LUMA_2020[1] * green + _LUMA_2020[2] * blue
-        light *= (PEAK * np.maximum(scene, 1e-6) ** (_HLG_GAMMA - 1))[..., None]
+        scene = _hlg_scene(signal)
+        light = PEAK * scene * np.maximum(scene @ _LUMA_2020, 1e-6)[..., None] ** (_HLG_GAMMA - 1)
     # By the brightest channel, so that the hue stays.
-    steps = np.sqrt(np.clip(light.max(axis=2) / np.float32(PEAK), 0, 1)) * np.float32(_STEPS)
-    light *= tables.gain[steps.astype(np.uint16)][..., None]
-    shown = cv2.transform(light, _TO_709) * np.float32(_STEPS / WHITE)
-    return np.asarray(tables.out[np.clip(shown, 0, _STEPS).astype(np.uint16)], np.uint8)
+    brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-4)
+    shown = (light * _knee(brightest) / brightest) @ _TO_709.T / WHITE
+    return np.asarray(np.clip(shown, 0, 1) ** (1 / 2.4), np.float64)
 
 
 def _pq_light(signal: Exact) -> Exact:
@@ -97,16 +86,3 @@ def _knee(light: Exact) -> Exact:
     t = np.clip((signal - start) / (1 - start), 0, 1)
     rolled = (2 * t**3 - 3 * t**2 + 1) * start + (t**3 - 2 * t**2 + t) * (1 - start) + (-2 * t**3 + 3 * t**2) * most
     return _pq_light(np.where(signal < start, signal, rolled) * peak)
-
-
-@lru_cache
-def _tables() -> _Tables:
-    """For each of 65,536 steps; made when the first HDR picture comes."""
-    signal = np.linspace(0, 1, _STEPS + 1)
-    light = np.maximum(signal**2 * PEAK, 1e-4)
-    return _Tables(
-        pq=_pq_light(signal).astype(np.float32),
-        hlg=_hlg_scene(signal).astype(np.float32),
-        gain=(_knee(light) / light).astype(np.float32),
-        out=np.round(255 * signal ** (1 / 2.4)).astype(np.uint8),
-    )
