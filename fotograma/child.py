@@ -60,6 +60,7 @@ def _answer(request: dict[str, Any], decoder: Any) -> Iterator[Record]:
         start_pts=request["start_pts"],
         end_pts=request["end_pts"],
         thumbnails=request["thumbnails"],
+        raw=request["raw"],
     )
 
 

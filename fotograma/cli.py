@@ -3,16 +3,16 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from fotograma import __version__
 from fotograma.errors import CODES, FotogramaError, PlanError
-from fotograma.extraction import Progress, extract, probe
-from fotograma.plan import Plan
+from fotograma.extraction import Progress, Summary, extract, probe
+from fotograma.plan import ImageFormat, Plan
 
 app = typer.Typer(
     name="fotograma",
@@ -20,102 +20,169 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+WHICH = "Which frames (exactly one of these)"
+RANGE = "Of what part"
+HOW = "How they are written"
 
+Videos = Annotated[list[Path], typer.Argument(help="Video files.", exists=True, dir_okay=False)]
 Video = Annotated[Path, typer.Argument(help="The video file.", exists=True, dir_okay=False)]
 Every = Annotated[
-    str | None, typer.Option(help="The frame on screen each so often: 2s, 500ms, 1m.", rich_help_panel="Which frames")
+    str | None,
+    typer.Option(metavar="TIME", help="The frame on screen each so often: 2s, 500ms, 1m.", rich_help_panel=WHICH),
 ]
 Fps = Annotated[
-    str | None, typer.Option(help="So many frames for each second: 0.5, 30000/1001.", rich_help_panel="Which frames")
+    str | None, typer.Option(metavar="RATE", help="So many frames a second: 0.5, 30000/1001.", rich_help_panel=WHICH)
 ]
-EveryNth = Annotated[int | None, typer.Option(help="Each n-th frame.", rich_help_panel="Which frames")]
-Count = Annotated[int | None, typer.Option(help="So many, spread evenly.", rich_help_panel="Which frames")]
+EveryNth = Annotated[int | None, typer.Option(metavar="N", help="Frames 0, N, 2N...", rich_help_panel=WHICH)]
+Count = Annotated[int | None, typer.Option(metavar="N", help="N frames spread evenly.", rich_help_panel=WHICH)]
 At = Annotated[
     str | None,
-    typer.Option(help="The frames on screen at these times: 1,2.5,00:01:07.2.", rich_help_panel="Which frames"),
+    typer.Option(metavar="TIMES", help="The frames on screen at 1,2.5,00:01:07.2.", rich_help_panel=WHICH),
 ]
-Keyframes = Annotated[bool, typer.Option("--keyframes", help="Each key frame.", rich_help_panel="Which frames")]
-All = Annotated[bool, typer.Option("--all", help="Each frame.", rich_help_panel="Which frames")]
-Start = Annotated[str | None, typer.Option(help="Nothing before this time.", rich_help_panel="Of what range")]
-End = Annotated[str | None, typer.Option(help="Nothing from this time on.", rich_help_panel="Of what range")]
-Limit = Annotated[int | None, typer.Option(help="At most so many frames.", rich_help_panel="Of what range")]
-Stream = Annotated[int | None, typer.Option(help="Another than the first video stream, by index.")]
+Keyframes = Annotated[bool, typer.Option("--keyframes", help="Each key frame.", rich_help_panel=WHICH)]
+Scenes = Annotated[bool, typer.Option("--scenes", help="The first frame of each scene.", rich_help_panel=WHICH)]
+Threshold = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="With --scenes: how unlike (27).", rich_help_panel=WHICH)
+]
+Best = Annotated[
+    str | None, typer.Option(metavar="TIME", help="The sharpest frame of each interval.", rich_help_panel=WHICH)
+]
+All = Annotated[bool, typer.Option("--all", help="Each frame.", rich_help_panel=WHICH)]
+Start = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing before.", rich_help_panel=RANGE)]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing from then on.", rich_help_panel=RANGE)]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="At most N frames.", rich_help_panel=RANGE)]
+Dedupe = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BITS", help="Drop frames too like the last kept one (of 64 bits: 1 to 64).", rich_help_panel=RANGE
+    ),
+]
+Snap = Annotated[
+    Literal["exact", "keyframe"],
+    typer.Option(
+        help="keyframe: the nearest key frame instead, much faster; its true time is told.", rich_help_panel=RANGE
+    ),
+]
+Stream = Annotated[
+    int | None, typer.Option(metavar="INDEX", help="Another stream than the first video.", rich_help_panel=RANGE)
+]
+Format = Annotated[ImageFormat, typer.Option("--format", help="Picture files.", rich_help_panel=HOW)]
+Quality = Annotated[int, typer.Option(help="1 to 100; means nothing to PNG.", rich_help_panel=HOW)]
+Width = Annotated[int | None, typer.Option(help="Scale to fit, the aspect kept.", rich_help_panel=HOW)]
+Height = Annotated[int | None, typer.Option(help="Scale to fit, the aspect kept.", rich_help_panel=HOW)]
+CropOption = Annotated[
+    str | None, typer.Option(metavar="X,Y,W,H", help="This part of the upright picture.", rich_help_panel=HOW)
+]
+SquarePixels = Annotated[
+    bool, typer.Option("--square-pixels", help="Stretch pictures whose pixels are not square.", rich_help_panel=HOW)
+]
+NoToneMap = Annotated[
+    bool, typer.Option("--no-tone-map", help="Keep the values of HDR video as they are.", rich_help_panel=HOW)
+]
+Checksums = Annotated[bool, typer.Option("--checksums", help="Tell each decoded picture's MD5.", rich_help_panel=HOW)]
+Scored = Annotated[
+    bool, typer.Option("--scores", help="Tell sharpness, brightness and difference.", rich_help_panel=HOW)
+]
 NoJail = Annotated[bool, typer.Option("--no-jail", help="Decode in this process: only for videos you trust.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each video.")]
 
 
 @app.command("extract")
 def extract_command(
-    video: Video,
-    output: Annotated[str, typer.Option("-o", "--output", help="frames.zip, or a folder (FOLDER/) for files.")],
+    videos: Videos,
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="PATH", help="frames.zip, or FOLDER/ for files; a folder each if many."),
+    ],
     every: Every = None,
     fps: Fps = None,
     every_nth: EveryNth = None,
     count: Count = None,
     at: At = None,
     keyframes: Keyframes = False,
+    scenes: Scenes = False,
+    threshold: Threshold = None,
+    best: Best = None,
     all_frames: All = False,
     start: Start = None,
     end: End = None,
     limit: Limit = None,
-    quality: Annotated[int, typer.Option(help="1 to 100.", rich_help_panel="How they are written")] = 90,
-    checksums: Annotated[
-        bool,
-        typer.Option(
-            "--checksums", help="Tell the MD5 of each decoded picture.", rich_help_panel="How they are written"
-        ),
-    ] = False,
+    dedupe: Dedupe = None,
+    snap: Snap = "exact",
     stream: Stream = None,
+    image_format: Format = "jpg",
+    quality: Quality = 90,
+    width: Width = None,
+    height: Height = None,
+    crop: CropOption = None,
+    square_pixels: SquarePixels = False,
+    no_tone_map: NoToneMap = False,
+    checksums: Checksums = False,
+    scores: Scored = False,
     as_json: AsJson = False,
     no_jail: NoJail = False,
 ) -> None:
-    """Take frames out of a video.
+    """Take frames out of videos.
 
-    fotograma extract holiday.mp4 --every 2s -o frames.zip
+    One frame each 2 seconds: `fotograma extract holiday.mp4 --every 2s -o frames.zip`
+
+    Twelve frames as files: `fotograma extract holiday.mp4 --count 12 --format png -o frames/`
     """
     with _told():
+        modes = {
+            "every": every,
+            "fps": fps,
+            "every_nth": every_nth,
+            "count": count,
+            "at": at,
+            "keyframes": keyframes,
+            "scenes": scenes,
+            "best": best,
+            "all": all_frames,
+        }
         plan = _plan(
-            {
-                "every": every,
-                "fps": fps,
-                "every_nth": every_nth,
-                "count": count,
-                "at": at,
-                "keyframes": keyframes,
-                "all": all_frames,
-            },
+            modes,
+            threshold=threshold,
             start=start,
             end=end,
             limit=limit,
-            quality=quality,
-            checksums=checksums,
+            dedupe=dedupe,
+            snap=snap,
             stream=stream,
+            format=image_format,
+            quality=quality,
+            width=width,
+            height=height,
+            crop=crop,
+            square_pixels=square_pixels,
+            tone_map=not no_tone_map,
+            checksums=checksums,
+            scores=scores,
         )
-        if output.endswith("/"):
-            Path(output).mkdir(parents=True, exist_ok=True)
-        with _progress() as told:
-            summary = extract(video, plan, sink=Path(output), progress=told, jail=not no_jail)
-    for warning in summary.warnings:
-        print(f"{warning['code']}: {CODES[warning['code']].sentence} ({warning['detail']})", file=sys.stderr)
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "output": output,
-                    "frames": summary.frames,
-                    "bytes": summary.bytes,
-                    "plan": plan.to_json(),
-                    "source": summary.source,
-                    "engine": summary.engine,
-                    "warnings": summary.warnings,
-                }
-            )
-        )
-    else:
-        print(f"{summary.frames} frames, {summary.bytes} bytes: {output}")
+        if len(videos) > 1 and not output.endswith("/"):
+            raise PlanError("for several videos, -o must be a folder: end it with /")
+    statuses = []
+    for video, sink in zip(videos, _sinks(videos, output), strict=True):
+        try:
+            with _told(video.name if len(videos) > 1 else ""), _progress(video.name) as told:
+                if output.endswith("/"):
+                    sink.mkdir(parents=True, exist_ok=True)
+                summary = extract(video, plan, sink=sink, progress=told, jail=not no_jail)
+        except typer.Exit as ended:
+            if output.endswith("/"):
+                with suppress(OSError):  # It holds something, of this run or of another.
+                    sink.rmdir()
+            if ended.exit_code == INTERRUPTED:
+                raise
+            statuses.append(ended.exit_code)
+        else:
+            _tell(summary, video=video, sink=sink, plan=plan, as_json=as_json)
+    if statuses:
+        raise typer.Exit(max(statuses))
 
 
 @app.command("probe")
@@ -131,6 +198,55 @@ def probe_command(video: Video, stream: Stream = None, as_json: AsJson = False, 
         print(f"{name:22} {json.dumps(value) if isinstance(value, dict | list) else value}")
 
 
+@app.command("estimate")
+def estimate_command(
+    video: Video,
+    every: Every = None,
+    fps: Fps = None,
+    every_nth: EveryNth = None,
+    count: Count = None,
+    at: At = None,
+    keyframes: Keyframes = False,
+    all_frames: All = False,
+    start: Start = None,
+    end: End = None,
+    limit: Limit = None,
+    snap: Snap = "exact",
+    stream: Stream = None,
+    image_format: Format = "jpg",
+    quality: Quality = 90,
+    width: Width = None,
+    height: Height = None,
+    as_json: AsJson = False,
+    no_jail: NoJail = False,
+) -> None:
+    """Say what an extraction would give, without decoding: frames, bytes and seconds of one core."""
+    from fotograma.estimate import estimate
+    from fotograma.packets import PacketIndex
+
+    with _told():
+        modes = {
+            "every": every,
+            "fps": fps,
+            "every_nth": every_nth,
+            "count": count,
+            "at": at,
+            "keyframes": keyframes,
+            "all": all_frames,
+        }
+        range_and_form = {"start": start, "end": end, "limit": limit, "snap": snap, "stream": stream}
+        range_and_form |= {"format": image_format, "quality": quality, "width": width, "height": height}
+        plan = _plan(modes, **range_and_form)
+        facts = probe(video, stream=stream, jail=not no_jail)
+        found = estimate(plan, PacketIndex.from_bytes(facts.packet_index), facts.media)
+    if as_json:
+        print(
+            json.dumps({"frames": found.frames, "bytes": found.bytes, "seconds": found.seconds, "times": found.times})
+        )
+    else:
+        print(f"{found.frames} frames, about {found.bytes} bytes, about {found.seconds:.1f} s")
+
+
 @app.command("doctor")
 def doctor_command(as_json: AsJson = False) -> None:
     """Say whether this machine can decode, and with what."""
@@ -138,11 +254,11 @@ def doctor_command(as_json: AsJson = False) -> None:
 
     findings = doctor.examine()
     if as_json:
-        print(json.dumps([{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]))
+        print(json.dumps([{"name": found.name, "ok": found.ok, "detail": found.detail} for found in findings]))
     else:
-        for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:20} {finding.detail}")
-    if not all(finding.ok for finding in findings):
+        for found in findings:
+            print(f"{'ok  ' if found.ok else 'FAIL'} {found.name:24} {found.detail}")
+    if not all(found.ok for found in findings):
         raise typer.Exit(1)
 
 
@@ -152,20 +268,24 @@ def version_command() -> None:
     print(__version__)
 
 
+INTERRUPTED = 130
+
+
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(name: str = "") -> Iterator[None]:
     """Errors become one line and the exit status of their code."""
+    prefix = f"{name}: " if name else ""
     try:
         yield
     except FotogramaError as error:
-        print(f"{error.code.name}: {error.sentence}", file=sys.stderr)
+        print(f"{prefix}{error.code.name}: {error.sentence}", file=sys.stderr)
         raise typer.Exit(error.code.exit_status) from None
     except OSError as error:
-        print(f"STORAGE_UNAVAILABLE: {error.filename or 'the file'}: {error.strerror}", file=sys.stderr)
+        print(f"{prefix}STORAGE_UNAVAILABLE: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        print("CANCELLED: nothing was written.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        print(f"{prefix}CANCELLED: it was stopped, and nothing half-written is left.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _plan(modes: dict[str, Any], **rest: Any) -> Plan:
@@ -175,27 +295,69 @@ def _plan(modes: dict[str, Any], **rest: Any) -> Plan:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in modes)
         raise PlanError(f"say which frames by exactly one of {names}")
     [(name, value)] = given.items()
-    fields = {"mode": "every" if name == "fps" else name}
+    fields: dict[str, Any] = {"mode": "every" if name == "fps" else name}
     if name == "at":
         fields["seconds"] = value.split(",")
-    elif field := {"every": "seconds", "fps": "fps", "every_nth": "n", "count": "n"}.get(name):
+    elif field := {"every": "seconds", "fps": "fps", "best": "seconds", "every_nth": "n", "count": "n"}.get(name):
         fields[field] = value
+    if rest.get("crop") is not None:
+        try:
+            rest["crop"] = [int(side) for side in rest["crop"].split(",")]
+        except ValueError:
+            raise PlanError("`crop` must be X,Y,WIDTH,HEIGHT") from None
     return Plan.from_json(fields | {name: value for name, value in rest.items() if value is not None})
 
 
+def _sinks(videos: list[Path], output: str) -> list[Path]:
+    """Where the frames of each video go: for several, a folder each, named after them."""
+    if len(videos) == 1:
+        return [Path(output)]
+    names: list[str] = []
+    for video in videos:
+        same = sum(name == video.stem or name.startswith(f"{video.stem}_") for name in names)
+        names.append(f"{video.stem}_{same + 1}" if same else video.stem)
+    return [Path(output) / name for name in names]
+
+
+def _tell(summary: Summary, *, video: Path, sink: Path, plan: Plan, as_json: bool) -> None:
+    for warning in summary.warnings:
+        sentence = CODES[warning["code"]].sentence
+        print(f"{video.name}: {warning['code']}: {sentence} ({warning['detail']})", file=sys.stderr)
+    if not as_json:
+        print(f"{summary.frames} frames, {summary.bytes} bytes: {sink}")
+        return
+    shown = {
+        "video": str(video),
+        "output": str(sink),
+        "frames": summary.frames,
+        "bytes": summary.bytes,
+        "plan": plan.to_json(),
+        "source": summary.source,
+        "engine": summary.engine,
+        "warnings": summary.warnings,
+    }
+    print(json.dumps(shown), flush=True)
+
+
 @contextmanager
-def _progress() -> Iterator[Callable[[Progress], None] | None]:
+def _progress(name: str) -> Iterator[Callable[[Progress], None] | None]:
     """A bar on a terminal's standard error, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("frames", total=None)
+        task = bar.add_task(name, total=None)
         yield lambda progress: bar.update(task, completed=progress.frames_done, total=progress.frames_total)
 
 

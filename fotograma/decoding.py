@@ -153,10 +153,16 @@ class OpenDecoder:
         return self._probed.facts
 
     def pictures(
-        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None, thumbnails: bool = False
+        self,
+        plan: Plan,
+        *,
+        start_pts: int | None = None,
+        end_pts: int | None = None,
+        thumbnails: bool = False,
+        raw: bool = False,
     ) -> Iterator[Picture | Warned | Finished]:
         """The chosen pictures in order, then warnings, then the end."""
         if self._probed is None:
             self.probe(stream=plan.stream)
         assert self._probed is not None
-        return pictures(Work(self._reader, self._probed, plan, self._limits, start_pts, end_pts, thumbnails=thumbnails))
+        return pictures(Work(self._reader, self._probed, plan, self._limits, start_pts, end_pts, thumbnails, raw))

@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fotograma import manifest
 from fotograma.archive import Entry, EntryWriter
@@ -18,6 +19,10 @@ from fotograma.plan import Plan
 from fotograma.records import Facts, Finished, Picture, Warned
 from fotograma.selection import choose
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 
 class Decoder(Protocol):
     """Whoever decodes: a jail, or this process."""
@@ -25,7 +30,13 @@ class Decoder(Protocol):
     def probe(self, *, stream: int | None = None) -> Facts: ...
 
     def pictures(
-        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None, thumbnails: bool = False
+        self,
+        plan: Plan,
+        *,
+        start_pts: int | None = None,
+        end_pts: int | None = None,
+        thumbnails: bool = False,
+        raw: bool = False,
     ) -> Iterator[Picture | Warned | Finished]: ...
 
 
@@ -36,6 +47,21 @@ class Progress:
     frames_done: int
     frames_total: int | None
     """What the packet index lets expect; none where that can't be known."""
+
+
+@dataclass(frozen=True)
+class ArrayFrame:
+    """A chosen frame as an array."""
+
+    array: "npt.NDArray[np.uint8]"
+    """Shape (height, width, 3), red, green, blue, upright, 0 to 255; read-only."""
+    index: int | None
+    """Place among the decoded frames in presentation order."""
+    pts: int
+    """Ticks of the stream's time base."""
+    time_seconds: Fraction
+    """From the first frame, exact."""
+    key_frame: bool
 
 
 @dataclass(frozen=True)
@@ -60,8 +86,13 @@ class FolderSink(EntryWriter):
         self._folder = folder
 
     def add(self, name: str, data: bytes) -> Entry:
-        """Write a file; an older one of that name is replaced."""
-        (self._folder / name).write_bytes(data)
+        """Write a file, whole or not at all; an older one of that name is replaced."""
+        part = self._folder / f".{name}.part"
+        try:
+            part.write_bytes(data)
+            part.replace(self._folder / name)
+        finally:
+            part.unlink(missing_ok=True)
         return super().add(name, data)
 
 
@@ -71,6 +102,8 @@ class Collected:
 
     rows: list[Row] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    path: str = ""
+    """How it was decoded: `sparse` or `linear`."""
 
 
 def extract(
@@ -110,7 +143,8 @@ def extract(
         for _ in collect(decoder, plan, facts=facts, sink=files, into=collected):
             if progress is not None:
                 progress(Progress(len(collected.rows), total))
-        return close(files, collected.rows, collected.warnings, source=described, plan=plan, engine=facts.engine)
+        engine = {**facts.engine, "path": collected.path}
+        return close(files, collected.rows, collected.warnings, source=described, plan=plan, engine=engine)
 
 
 def collect(
@@ -143,6 +177,8 @@ def collect(
             )
             into.rows.append(row)
             yield row
+        else:
+            into.path = record.path
 
 
 def close(
@@ -187,6 +223,37 @@ def expected_frames(plan: Plan, facts: Facts) -> int | None:
             end_ticks=timeline.end_ticks,
         )
     )
+
+
+def frames(source: Source, plan: Plan, *, limits: Limits | None = None, jail: bool = True) -> Iterator["ArrayFrame"]:
+    """The frames that `plan` wants, as arrays; its format and quality mean nothing here.
+
+    Args:
+        source: as `extract` takes it.
+        plan: which frames, and their size, crop and tones.
+        limits: what the video may ask for.
+        jail: decode in a locked child process.
+
+    Yields:
+        Frames in presentation order.
+
+    Raises:
+        FotogramaError: with its row of the table of codes.
+    """
+    import numpy as np
+
+    with _open_decoder(source, limits=limits or Limits(), jail=jail) as decoder:
+        facts = decoder.probe(stream=plan.stream)
+        for record in decoder.pictures(plan, raw=True):
+            if isinstance(record, Picture):
+                rows = np.frombuffer(record.data, np.uint8)
+                yield ArrayFrame(
+                    array=rows.reshape(record.height, record.width, -1),
+                    index=record.index,
+                    pts=record.pts,
+                    time_seconds=(record.pts - facts.first_pts) * facts.time_base,
+                    key_frame=record.key_frame,
+                )
 
 
 def probe(source: Source, *, stream: int | None = None, limits: Limits | None = None, jail: bool = True) -> Facts:

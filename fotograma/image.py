@@ -67,13 +67,16 @@ class Encoded:
     height: int
 
 
-def encode(picture: av.VideoFrame, plan: Plan, *, sample_aspect_ratio: Fraction | None = None) -> Encoded:
+def encode(
+    picture: av.VideoFrame, plan: Plan, *, sample_aspect_ratio: Fraction | None = None, raw: bool = False
+) -> Encoded:
     """The file of a decoded picture as the plan wants it.
 
     Args:
         picture: as the decoder gives it.
         plan: how it is written.
         sample_aspect_ratio: of the stream's pixels; only asked for where the plan wants square ones.
+        raw: give the pixels themselves, as rows of red, green, blue (and alpha) bytes.
     """
     hdr = plan.tone_map and tone.is_hdr(picture)
     turns = quarter_turns(picture)
@@ -81,7 +84,8 @@ def encode(picture: av.VideoFrame, plan: Plan, *, sample_aspect_ratio: Fraction 
     resized = stretched or plan.crop or plan.width or plan.height
     # Chroma that is halved across only would be halved down once turned, which JPEG encoders refuse.
     turnable = turns % 2 == 0 or "422" not in picture.format.name
-    if plan.format == "jpg" and turnable and not resized and not hdr and (planes := jfif_planes(picture)) is not None:
+    plain = plan.format == "jpg" and not (resized or hdr or raw)
+    if plain and turnable and (planes := jfif_planes(picture)) is not None:
         turned = [_turned(plane, turns) for plane in planes]
         height, width = turned[0].shape
         return Encoded(bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=plan.quality)), width, height)
@@ -92,6 +96,9 @@ def encode(picture: av.VideoFrame, plan: Plan, *, sample_aspect_ratio: Fraction 
         pixels = _square(pixels, 1 / sample_aspect_ratio if turns % 2 else sample_aspect_ratio)
     pixels = _fitted(pixels, width=plan.width, height=plan.height)
     height, width = pixels.shape[:2]
+    if raw:
+        turned_round = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+        return Encoded(turned_round.tobytes(), width, height)
     return Encoded(_file(pixels, plan.format, quality=plan.quality), width, height)
 
 

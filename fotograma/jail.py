@@ -97,7 +97,13 @@ class Jail:
         return record
 
     def pictures(
-        self, plan: Plan, *, start_pts: int | None = None, end_pts: int | None = None, thumbnails: bool = False
+        self,
+        plan: Plan,
+        *,
+        start_pts: int | None = None,
+        end_pts: int | None = None,
+        thumbnails: bool = False,
+        raw: bool = False,
     ) -> Iterator[Picture | Warned | Finished]:
         """The chosen pictures in order, then warnings, then the end. Call `probe` first.
 
@@ -111,6 +117,7 @@ class Jail:
                 "start_pts": start_pts,
                 "end_pts": end_pts,
                 "thumbnails": thumbnails,
+                "raw": raw,
             }
         )
         given_frames = given_bytes = 0

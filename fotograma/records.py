@@ -87,16 +87,6 @@ class Finished:
 Record = Facts | Picture | Warned | Failed | Finished
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the parent asks of the child: the pictures of `plan` with start_pts <= pts < end_pts."""
-
-    plan: dict[str, Any]
-    start_pts: int | None = None
-    end_pts: int | None = None
-    thumbnails: bool = False
-
-
 def write_record(record: Record, write: Callable[[bytes], object]) -> None:
     """Send a record."""
     head: dict[str, Any]

@@ -41,6 +41,8 @@ class Work:
     end_pts: int | None = None
     """Frames with start_pts <= pts < end_pts, of those that the plan chooses of the whole video."""
     thumbnails: bool = False
+    raw: bool = False
+    """Pictures as rows of red, green, blue (and alpha) bytes instead of files."""
 
     @property
     def facts(self) -> Facts:
@@ -67,7 +69,9 @@ class Work:
 
     def picture(self, frame: Frame, choice: Choice, *, seen: Seen | None = None) -> Picture:
         """A chosen frame, encoded."""
-        encoded = image.encode(frame.picture, self.plan, sample_aspect_ratio=self.probed.sample_aspect_ratio)
+        encoded = image.encode(
+            frame.picture, self.plan, sample_aspect_ratio=self.probed.sample_aspect_ratio, raw=self.raw
+        )
         return Picture(
             pts=frame.pts,
             index=frame.index,

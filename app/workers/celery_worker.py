@@ -20,7 +20,9 @@ _stopping = threading.Event()
 @app.task(name=task_queue.SEGMENT_TASK)
 def segment() -> None:
     """Work on the segment whose turn it is."""
-    extraction.work_on_next_segment(stopping=_stopping)
+    if extraction.work_on_next_segment(stopping=_stopping):
+        # Where its user's limit held others back, their rings were spent in vain: this one is sooner than the sweep's.
+        task_queue.ring(task_queue.SEGMENT_TASK)
 
 
 @app.task(name=task_queue.EMAIL_TASK)

@@ -71,8 +71,7 @@ def _work_and_tell(lease: Lease, storage: Storage, *, stopping: threading.Event)
     except Cancelled:
         _drop_output(lease.claim, storage)
         if not lease.lost and stopping.is_set():
-            _persist(lambda session: segment_lifecycle.give_back(session, lease.claim))
-            logger.info("segment given back")
+            _give_back(lease.claim)
     except (FotogramaError, ServiceError, OSError) as error:
         _drop_output(lease.claim, storage)
         told = error if isinstance(error, FotogramaError) else StorageUnavailable(detail=str(error))
@@ -113,13 +112,13 @@ def _decode(lease: Lease, storage: Storage) -> None:
                 return
             lease.claim = claim = cut
         assert plan is not None
-        join = _take_frames(lease, storage, jail, plan, facts)
-    if join is not None:
-        lease.claim = join
+        is_last = _take_frames(lease, storage, jail, plan, facts)
+    if is_last:
         _join(lease, storage)
 
 
-def _take_frames(lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: Facts) -> Claim | None:
+def _take_frames(lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: Facts) -> bool:
+    """Whether this was the extraction's last segment, so that the lease is now that of the join."""
     claim = lease.claim
     place = claim.place
     collected = extraction.Collected()
@@ -136,16 +135,21 @@ def _take_frames(lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: 
         )
         for _ in frames:
             lease.frames_done = len(collected.rows)
-    results.write_rows(storage, place, engine=facts.engine, rows=collected.rows)
-    return _persist(
-        lambda session: segment_lifecycle.finish_frames(
-            session,
-            claim,
-            frames=len(collected.rows),
-            entries_bytes=entries.offset,
-            warnings=collected.warnings,
+    results.write_rows(storage, place, engine={**facts.engine, "path": collected.path}, rows=collected.rows)
+    with lease.handing_over():
+        join = _persist(
+            lambda session: segment_lifecycle.finish_frames(
+                session,
+                claim,
+                frames=len(collected.rows),
+                entries_bytes=entries.offset,
+                warnings=collected.warnings,
+            )
         )
-    )
+        if join is None:
+            return False
+        lease.claim = join
+    return True
 
 
 def _join(lease: Lease, storage: Storage) -> None:
@@ -209,6 +213,14 @@ def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
             yield jail
     finally:
         os.close(descriptor)
+
+
+def _give_back(claim: Claim) -> None:
+    try:
+        _persist(lambda session: segment_lifecycle.give_back(session, claim))
+        logger.info("segment given back")
+    except LeaseLost:
+        logger.warning("lease lost")
 
 
 def _fail(claim: Claim, error: FotogramaError) -> None:

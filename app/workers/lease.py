@@ -1,7 +1,8 @@
 """Holding on to a segment while it is worked on."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,7 @@ class Lease:
         self._worker_stopping = stopping
         self._stop_work: Callable[[], None] = lambda: None
         self._ended = threading.Event()
+        self._renewing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"lease-{claim.segment_id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -43,6 +45,12 @@ class Lease:
     def given_up(self) -> bool:
         """Whether to stop working: the segment is another's, or the worker ends."""
         return self.lost or self._worker_stopping.is_set()
+
+    @contextmanager
+    def handing_over(self) -> Iterator[None]:
+        """While the claim ends and another takes its place, no heartbeat asks after the ended one."""
+        with self._renewing:
+            yield
 
     def on_given_up(self, stop_work: Callable[[], None]) -> None:
         """What stops the work at once; called from the lease's thread."""
@@ -65,7 +73,7 @@ class Lease:
 
     def _renew(self) -> None:
         try:
-            with open_session() as session:
+            with self._renewing, open_session() as session:
                 segment_lifecycle.keep_lease(session, self.claim, frames_done=self.frames_done)
         except LeaseLost:
             if self._ended.is_set():
