@@ -213,7 +213,10 @@ def expected_frames(plan: Plan, facts: Facts) -> int | None:
     """How many frames the packet index lets expect; none where only the pictures tell."""
     if plan.chooses_by_picture:
         return None
-    timeline = PacketIndex.from_bytes(facts.packet_index).timeline(first_pts=facts.first_pts)
+    index = PacketIndex.from_bytes(facts.packet_index)
+    timeline = index.timeline(first_pts=facts.first_pts)
+    if not timeline.ticks or not index.has_times:
+        return None
     return len(
         choose(
             plan,

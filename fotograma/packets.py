@@ -41,6 +41,11 @@ class PacketIndex:
     def __len__(self) -> int:
         return len(self.pts)
 
+    @property
+    def has_times(self) -> bool:
+        """Whether each packet has a time, be it only that of its decoding."""
+        return all(pts != NO_TIME or dts != NO_TIME for pts, dts in zip(self.pts, self.dts, strict=True))
+
     def add(self, *, pts: int | None, dts: int | None, duration: int, size: int, position: int, flags: int) -> None:
         """The next packet of the file."""
         self.pts.append(NO_TIME if pts is None else pts)

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from fotograma import bitstream
 from fotograma.bitstream import Framing
 from fotograma.limits import Limits
-from fotograma.packets import DISCARD, KEY, PacketIndex
+from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex
 from fotograma.readers import OffsetReader
 from fotograma.spans import Span, merged
 from fotograma.video import Video, open_video
@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 # Codecs whose key frames are known to leave nothing behind of what came before.
 CODECS = frozenset({"h264", "hevc", "vp9", "vp8", "av1", "mpeg2video", "mjpeg", "prores", "dnxhd"})
+# Those whose packets may come in another order than their pictures are shown.
+REORDERED = frozenset({"h264", "hevc", "mpeg2video"})
 # Containers that are read by seeking; the others are read through, which costs little beside decoding.
 SEEKABLE = ("mov", "matroska")
 # Seeking forward over less than this is slower than reading through.
@@ -70,6 +72,9 @@ def decode(
     Raises:
         Unfit: see above; what was yielded before holds.
     """
+    times = [index.pts[number] for span in found for number in span.wanted]
+    if any(after <= before for before, after in itertools.pairwise(times)):
+        raise Unfit("times run backwards")
     cores = os.cpu_count() or 1
     tasks = merged(found, most_wanted=8)
     dense = max(len(task.wanted) for task in tasks) * picture_bytes > WAITING_BYTES
@@ -173,10 +178,12 @@ class _SpanDecoder:
         order = iter(span.wanted)
         upcoming = next(order, None)
         fed: set[int] = set()
+        last_pts = NO_TIME
         for frame in self._decoded(span, fed):
-            if frame.pts not in fed or frame.is_corrupt:
+            if frame.pts not in fed or frame.pts < last_pts or frame.is_corrupt:
                 raise Unfit("a frame at a time that no packet has")
             fed.discard(frame.pts)
+            last_pts = frame.pts
             if frame.pts in numbers:
                 waiting[numbers[frame.pts]] = frame
             while upcoming in waiting:

@@ -56,7 +56,7 @@ class Selector:
             case Count(n):
                 if end_ticks is None:
                     raise ValueError("count needs the end of the last frame")
-                end = min(filter(None, (plan.end, end_ticks * time_base)))
+                end = end_ticks * time_base if plan.end is None else min(plan.end, end_ticks * time_base)
                 step = (end - plan.start) / n
                 self._targets = _Series(plan.start, step, end=end) if step > 0 else _Listed(())
             case At(seconds):

@@ -5,6 +5,7 @@ of an open GOP) belongs to the span of the key frame before, whose pictures it r
 """
 
 import bisect
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,10 +23,15 @@ class Span:
     """Packets of the wanted frames, in presentation order."""
 
 
-def is_regular(index: PacketIndex) -> bool:
+# Pictures that a decoder may hold back to bring them into order (H.264 and HEVC allow 16).
+DEEPEST_REORDER = 16
+
+
+def is_regular(index: PacketIndex, *, reordered: bool) -> bool:
     """Whether the index can be believed: every packet has a time of its own and nothing is marked as damaged.
 
-    Only then a frame is known by its packet's time; all else is decoded from the beginning.
+    Only then a frame is known by its packet's time; all else is decoded from the beginning. Where pictures are not
+    `reordered` by the codec, times must rise from packet to packet; else from key frame to key frame.
     """
     shown = [pts for pts, flags in zip(index.pts, index.flags, strict=True) if not flags & DISCARD]
     return (
@@ -36,6 +42,18 @@ def is_regular(index: PacketIndex) -> bool:
         and NO_TIME not in index.pts
         and len(set(shown)) == len(shown)
         and all(size > 0 for size in index.size)
+        and _rises(index, reordered=reordered)
+    )
+
+
+def _rises(index: PacketIndex, *, reordered: bool) -> bool:
+    keys = [pts for pts, flags in zip(index.pts, index.flags, strict=True) if flags & KEY]
+    if any(after <= before for before, after in itertools.pairwise(keys)):
+        return False
+    depth = DEEPEST_REORDER if reordered else 0
+    earlier = itertools.accumulate(index.pts, max)
+    return all(
+        pts > highest for pts, highest in zip(itertools.islice(index.pts, depth + 1, None), earlier, strict=False)
     )
 
 

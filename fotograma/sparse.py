@@ -26,7 +26,7 @@ def fits(work: Work) -> bool:
     return (
         work.probed.codec in parallel.CODECS
         and work.facts.media["container"].startswith(TIMED_CONTAINERS)
-        and spans.is_regular(work.probed.index)
+        and spans.is_regular(work.probed.index, reordered=work.probed.codec in parallel.REORDERED)
         and bool(timeline.ticks)
         # The first packet's frame is the first frame: nothing at the beginning was left out by the decoder.
         and timeline.ticks[0] == 0

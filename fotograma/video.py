@@ -244,6 +244,9 @@ def open_video(reader: Reader, *, limits: Limits, stream: int | None = None) -> 
     reader.seek(0, 0)
     try:
         container = av.open(reader, mode="r", options=guards, metadata_errors="ignore", buffer_size=READ_BYTES)
+    except av.error.MemoryError as error:
+        # That is how a demuxer says that it may make no more streams; memory itself runs out in Python's words too.
+        raise LimitExceeded("LIMIT_STREAMS", f"allowed are {limits.max_streams}") from error
     except av.FFmpegError as error:
         raise InputError("ENCRYPTED" if _looks_encrypted(reader) else "NOT_A_VIDEO") from error
     with container:

@@ -93,9 +93,13 @@ class Work:
 
     def within_limits(self, found: Iterator[Picture]) -> Iterator[Picture]:
         """At most as many as the plan wants, and not more than are allowed."""
+        given_bytes = 0
         for given, picture in enumerate(found):
+            given_bytes += len(picture.data)
             if given == self.limits.max_frames:
                 raise LimitExceeded("LIMIT_FRAMES", f"allowed are {self.limits.max_frames}")
+            if given_bytes > self.limits.max_bytes:
+                raise LimitExceeded("LIMIT_BYTES", f"allowed are {self.limits.max_bytes} bytes")
             yield picture
             if given + 1 == self.plan.limit:
                 return
