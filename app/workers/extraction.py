@@ -159,13 +159,15 @@ def _join(lease: Lease, storage: Storage) -> None:
         task = queries.task_of(session, claim)
         segments = queries.finished_segments(session, claim)
     place = claim.place
-    digest = hashlib.sha256()
+    digest, size_bytes = hashlib.sha256(), 0
     with storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer:
 
         def write(data: bytes) -> None:
+            nonlocal size_bytes
             if lease.given_up:
                 raise Cancelled
             digest.update(data)
+            size_bytes += len(data)
             writer.write(data)
 
         archive = EntryWriter(write)
@@ -175,20 +177,20 @@ def _join(lease: Lease, storage: Storage) -> None:
         for segment in segments:
             engine, part = results.read_rows(storage, segment.place)
             archive.copy(storage.read(segment.place.entries), [row.entry for row in part])
-            rows.extend(replace(row, sequence=len(rows) + number) for number, row in enumerate(part))
+            rows.extend([replace(row, sequence=len(rows) + number) for number, row in enumerate(part)])
             warnings.extend(warning for warning in segment.warnings if warning not in warnings)
         assert task.plan is not None
         plan = Plan.from_json(task.plan)
         summary = extraction.close(archive, rows, warnings, source=task.media or {}, plan=plan, engine=engine)
     finished = lifecycle.Archive(
         key=place.archive,
-        size_bytes=archive.offset,
+        size_bytes=size_bytes,
         sha256=digest.hexdigest(),
         frames=summary.frames,
         warnings=warnings,
     )
     _persist(lambda session: segment_lifecycle.finish_join(session, claim, finished))
-    logger.info("extraction completed", frames=summary.frames, archive_bytes=archive.offset)
+    logger.info("extraction completed", frames=summary.frames, archive_bytes=size_bytes)
     # The archive holds them now. What a death here leaves behind, the hourly round finds.
     for segment in segments:
         storage.delete_prefix(segment.place.segment_prefix)
