@@ -254,11 +254,15 @@ def expire_leases(session: Session) -> int:
 
 
 def claimable(session: Session) -> int:
-    """How many segments wait for a worker now."""
-    return (
-        session.scalar(select(func.count()).where(Segment.status == Status.PENDING, Segment.not_before <= func.now()))
-        or 0
+    """How many segments workers could take now, each user's limit considered."""
+    due = (Segment.status == Status.PENDING) & (Segment.not_before <= func.now())
+    of_users = session.execute(
+        select(func.count().filter(due), func.count().filter(Segment.status == Status.PROCESSING))
+        .where(Segment.status.in_(lifecycle.OPEN))
+        .group_by(Segment.user_id)
     )
+    most = get_settings().user_extractions_running
+    return sum(min(waiting, max(most - running, 0)) for waiting, running in of_users)
 
 
 def _hold_extraction(session: Session, claim: Claim) -> None:
