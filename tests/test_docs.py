@@ -83,7 +83,7 @@ def test_both_readmes_give_the_same_commands(page: str) -> None:
 
 
 def _commands(page: Path) -> list[str]:
-    blocks = re.findall(r"```(?:sh|json)\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    blocks = re.findall(r"```(?:sh|python)\n(.*?)```", page.read_text(), flags=re.DOTALL)
     return [re.sub(r"(^|\s+)#.*", "", line) for block in blocks for line in block.splitlines()]
 
 
