@@ -54,10 +54,21 @@ def shuffle_times(source: Path, target: Path, *, pts: list[int]) -> Path:
         copy = written.add_stream_from_template(stream)
         packets = [packet for packet in read.demux(stream) if packet.size]
         for number, (packet, time) in enumerate(zip(packets, pts, strict=True)):
-            packet.stream, packet.time_base = copy, stream.time_base
+            packet.stream = copy
             # The muxer wants rising decoding times that are never later than the presentation's.
             packet.pts, packet.dts = time, number - len(packets)
             written.mux_one(packet)
+    return target
+
+
+def claim_size(source: Path, target: Path, *, true: tuple[int, int], claimed: tuple[int, int]) -> Path:
+    """A Matroska file that claims pictures of another size (sides from 256 to 65535)."""
+    before, after = (
+        b"\xb0\x82%b\xba\x82%b" % tuple(side.to_bytes(2, "big") for side in size) for size in (true, claimed)
+    )
+    data = source.read_bytes()
+    assert before in data
+    target.write_bytes(data.replace(before, after, 1))
     return target
 
 

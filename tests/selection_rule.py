@@ -34,7 +34,8 @@ def wanted(
         case _:
             raise NotImplementedError(plan.mode)
     in_range = [plan.start <= time and (plan.end is None or time < plan.end) for time in times]
-    return [(index, ()) for index in range(len(times)) if fitting[index] and in_range[index]][: plan.limit]
+    indexes = [index for index in range(len(times)) if fitting[index] and in_range[index]]
+    return [(index, ()) for index in indexes[: plan.limit]]
 
 
 def targets(plan: Plan, *, last: Fraction, end: Fraction) -> Iterator[Fraction]:

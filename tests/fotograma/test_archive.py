@@ -61,7 +61,7 @@ def test_other_programs_read_it(program: str, tmp_path: Path, second_opinion: Ca
     path = tmp_path / "frames.zip"
     path.write_bytes(archive_of(FILES))
     (tmp_path / "Stream.java").write_text(JAVA_READER)
-    command = {"unzip": ["-t", path], "java": [tmp_path / "Stream.java", path]}[program]
+    command = {"unzip": ["-t", str(path)], "java": [str(tmp_path / "Stream.java"), str(path)]}[program]
 
     told = subprocess.run([second_opinion(program), *command], capture_output=True, text=True)
 

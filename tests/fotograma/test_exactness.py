@@ -106,9 +106,10 @@ def linear_decode(path: Path, *, rate: Fraction) -> Reference:
             times = [index / rate for index in range(len(frames))]
             last = 1 / rate
         else:
-            base = stream.time_base
-            times = [(frame.pts - frames[0].pts) * base for frame in frames]
-            last = frames[-1].duration * base or 1 / rate
+            assert stream.time_base is not None
+            ticks = [frame.pts or 0 for frame in frames]
+            times = [(tick - ticks[0]) * stream.time_base for tick in ticks]
+            last = (frames[-1].duration or 0) * stream.time_base or 1 / rate
         return Reference(times, [bool(frame.key_frame) for frame in frames], numbers, times[-1] + last)
 
 
@@ -163,7 +164,7 @@ def test_a_frame_taken_alone_is_that_of_the_full_decode(name: str, draw: Draw, t
 )
 def test_checksums_are_those_of_ffmpeg(name: str, draw: Draw, take: Take, second_opinion: Callable[[str], str]) -> None:
     clip = draw(name, **CLIPS[name])
-    command = [second_opinion("ffmpeg"), "-v", "error", "-noautorotate", "-i", clip.path]
+    command = [second_opinion("ffmpeg"), "-v", "error", "-noautorotate", "-i", str(clip.path)]
     told = subprocess.run(
         [*command, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"],
         capture_output=True,
@@ -184,7 +185,7 @@ def test_times_are_those_of_ffprobe(name: str, draw: Draw, take: Take, second_op
     clip = draw(name, **CLIPS[name])
     command = [second_opinion("ffprobe"), "-v", "error", "-select_streams", "v", "-of", "json"]
     told = subprocess.run(
-        [*command, "-show_entries", "frame=best_effort_timestamp_time", clip.path],
+        [*command, "-show_entries", "frame=best_effort_timestamp_time", str(clip.path)],
         capture_output=True,
         check=True,
     )

@@ -1,0 +1,201 @@
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import fotograma
+from tests import broken_clips
+from tests.fotograma.conftest import Archive, Draw, Take
+
+COMMAND = str(Path(sys.executable).parent / "fotograma")
+
+
+def run(*words: object, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, cwd=folder, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "plan"),
+    [
+        (["--every", "500ms"], {"mode": "every", "seconds": 0.5}),
+        (["--fps", "2"], {"mode": "every", "seconds": 0.5}),
+        (["--every-nth", "30"], {"mode": "every_nth", "n": 30}),
+        (["--count", "3"], {"mode": "count", "n": 3}),
+        (["--at", "1,0.5,00:00:01.2"], {"mode": "at", "seconds": [0.5, 1, 1.2]}),
+        (["--keyframes"], {"mode": "keyframes"}),
+        (
+            ["--all", "--start", "0.5", "--end", "1s", "--limit", "3"],
+            {"mode": "all", "start": 0.5, "end": 1, "limit": 3},
+        ),
+    ],
+)
+def test_options_say_the_plan(words: list[str], plan: dict[str, Any], draw: Draw, take: Take, tmp_path: Path) -> None:
+    clip = draw("a.mp4")
+
+    told = run("extract", clip.path, *words, "-o", tmp_path / "frames.zip")
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert (tmp_path / "frames.zip").read_bytes() == take(clip, plan).data
+
+
+def test_without_a_jail_the_same_comes_out(draw: Draw, take: Take, tmp_path: Path) -> None:
+    clip = draw("a.mp4")
+
+    told = run("extract", clip.path, "--every", "1", "--no-jail", "-o", tmp_path / "frames.zip")
+
+    assert told.returncode == 0
+    assert (tmp_path / "frames.zip").read_bytes() == take(clip, {"mode": "every", "seconds": 1}).data
+
+
+def test_json_is_all_that_is_on_standard_output(draw: Draw, tmp_path: Path) -> None:
+    clip = draw("a.mp4")
+
+    told = run("extract", clip.path, "--every", "1", "--checksums", "-o", "frames.zip", "--json", folder=tmp_path)
+    summary = json.loads(told.stdout)
+
+    assert told.stderr == ""
+    assert (summary["frames"], summary["warnings"]) == (2, [])
+    assert summary["plan"] == {"mode": "every", "seconds": 1, "checksums": True}
+    assert summary["source"]["name"] == "a.mp4"
+    assert (tmp_path / "frames.zip").exists()
+
+
+def test_a_folder_is_made_and_gets_files(draw: Draw, tmp_path: Path) -> None:
+    told = run("extract", draw("a.mp4").path, "--every", "1", "-o", "new/folder/", folder=tmp_path)
+    files = {path.name for path in (tmp_path / "new/folder").iterdir()}
+
+    assert told.returncode == 0
+    assert files == {"frame_00h00m00.000s.jpg", "frame_00h00m01.000s.jpg", "manifest.json", "manifest.csv"}
+
+
+def test_warnings_are_told_and_are_no_failure(draw: Draw, tmp_path: Path) -> None:
+    whole = draw("a.mp4", container_options={"movflags": "faststart"})
+    cut = broken_clips.truncate(whole.path, tmp_path / "cut.mp4", keep=0.6)
+
+    told = run("extract", cut, "--every", "1", "-o", tmp_path / "frames.zip")
+
+    assert told.returncode == 0
+    assert "TRUNCATED: The file ends too early" in told.stderr
+    assert zipfile.is_zipfile(tmp_path / "frames.zip")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["extract", "a.mp4", "-o", "x.zip"],
+        ["extract", "a.mp4", "--every", "1", "--all", "-o", "x.zip"],
+        ["extract", "a.mp4", "--every", "never", "-o", "x.zip"],
+        ["extract", "a.mp4", "--every", "0", "-o", "x.zip"],
+        ["extract", "a.mp4", "--every", "1", "--start", "5", "--end", "2", "-o", "x.zip"],
+        ["extract", "a.mp4", "--count", "many", "-o", "x.zip"],
+        ["extract", "a.mp4", "--every", "1"],
+        ["extract", "missing.mp4", "--every", "1", "-o", "x.zip"],
+        ["extract", "a.mp4", "--every", "1", "--sideways", "-o", "x.zip"],
+        ["probe"],
+        ["dance"],
+    ],
+)
+def test_wrong_usage_ends_with_2(words: list[str], draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(draw("a.mp4").path.read_bytes())
+
+    told = run(*words, folder=tmp_path)
+
+    assert told.returncode == 2
+    assert told.stdout == ""
+    assert told.stderr != ""
+    assert "Traceback" not in told.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("command", ["extract", "probe"])
+def test_what_is_no_video_ends_with_3_and_one_line(command: str, empty_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    words = ["--every", "1", "-o", empty_folder / "x.zip"] if command == "extract" else ["--json"]
+
+    told = run(command, tmp_path / "text.mp4", *words)
+
+    assert (told.returncode, told.stdout) == (3, "")
+    assert re.fullmatch(r"NOT_A_VIDEO: [A-Z].*\n", told.stderr)
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_limit_ends_with_4_and_one_line(draw: Draw, tmp_path: Path) -> None:
+    clip = draw("a.mkv", codec="ffv1", size=(320, 272), frames=2)
+    bomb = broken_clips.claim_size(clip.path, tmp_path / "bomb.mkv", true=(320, 272), claimed=(16_000, 16_000))
+
+    told = run("extract", bomb, "--all", "-o", tmp_path / "x.zip")
+
+    assert (told.returncode, told.stdout) == (4, "")
+    assert re.fullmatch(r"LIMIT_PIXELS: [A-Z].*\n", told.stderr)
+
+
+def test_where_nothing_can_be_written_it_ends_with_1_and_one_line(draw: Draw, tmp_path: Path) -> None:
+    told = run("extract", draw("a.mp4").path, "--every", "1", "-o", tmp_path / "missing" / "x.zip")
+
+    assert (told.returncode, told.stdout) == (1, "")
+    assert re.fullmatch(r"STORAGE_UNAVAILABLE: .*\n", told.stderr)
+
+
+def test_an_interrupt_leaves_no_half_written_file(
+    draw: Draw, empty_folder: Path, wait_until: Callable[..., object]
+) -> None:
+    clip = draw("large.mkv", size=(1280, 720), frames=300, codec="mjpeg")
+    command = [COMMAND, "extract", str(clip.path), "--all", "-o", str(empty_folder / "frames.zip")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        wait_until(lambda: any(path.stat().st_size for path in empty_folder.iterdir()))
+        children = psutil.Process(process.pid).children()
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=10)
+
+    assert process.returncode == 130
+    assert told.count("\n") == 1
+    assert told.startswith("CANCELLED")
+    assert list(empty_folder.iterdir()) == []
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_probe_says_what_a_video_is(draw: Draw, take: Take) -> None:
+    clip = draw("a.mp4")
+
+    told = run("probe", clip.path, "--json")
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert json.loads(told.stdout) == take(clip, {"mode": "keyframes"}).manifest["source"]
+
+
+def test_probe_for_people_is_a_line_for_each_fact(draw: Draw) -> None:
+    told = run("probe", draw("a.mp4").path)
+
+    assert told.returncode == 0
+    assert re.search(r"^codec +h264$", told.stdout, re.MULTILINE)
+
+
+def test_doctor_finds_that_this_machine_can_decode() -> None:
+    told = run("doctor", "--json")
+
+    assert told.returncode == 0, told.stdout
+    assert all(finding["ok"] for finding in json.loads(told.stdout))
+
+
+def test_help_and_version_are_told() -> None:
+    assert "Take frames out of a video." in run("extract", "--help").stdout
+    assert run("version").stdout == f"{fotograma.__version__}\n"
+
+
+def test_the_zip_of_the_command_is_whole(draw: Draw, tmp_path: Path) -> None:
+    run("extract", draw("a.mp4").path, "--all", "-o", tmp_path / "frames.zip")
+    archive = Archive((tmp_path / "frames.zip").read_bytes())
+
+    assert archive.numbers == list(range(50))
+    assert len(list(csv.reader(io.StringIO(archive.read("manifest.csv").decode())))) == 51
