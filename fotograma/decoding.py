@@ -6,11 +6,11 @@ Inside the jail this is all there is; without a jail the same functions run in t
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
 import av
-import cv2
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from fotograma import __version__, image, linear, sparse
@@ -30,7 +30,7 @@ ENGINE = {
     "fotograma": __version__,
     "av": av.__version__,
     "ffmpeg": av.ffmpeg_version_info,
-    "opencv": cv2.__version__,
+    "opencv": metadata.version("opencv-python-headless"),
 }
 
 

@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -19,7 +18,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorRange
 
 from fotograma import tone
-from fotograma.plan import ImageFormat, Plan
+from fotograma.plan import Plan
 
 Pixels = npt.NDArray[np.uint8]
 """Shape (height, width, 3) or (height, width, 4), in the order blue, green, red, alpha, or one plane."""
@@ -49,13 +48,9 @@ _PLANAR = {
 }
 # Formats that can keep transparency.
 _WITH_ALPHA = frozenset({"png", "webp", "avif"})
-_AVIF_SPEED = 8
-_PNG_LEVEL = 3
 
 # Looks every colour up in a table of tones.
 HALD = "haldclut=clut=first"
-
-cv2.setNumThreads(1)
 
 
 @dataclass(frozen=True)
@@ -90,16 +85,23 @@ def encode(
         height, width = turned[0].shape
         return Encoded(bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=plan.quality)), width, height)
     pixels = _turned(rgb(picture, alpha=plan.format in _WITH_ALPHA, hdr=hdr), turns)
-    if plan.crop is not None:
-        pixels = _cropped(pixels, plan)
-    if stretched and sample_aspect_ratio is not None:
-        pixels = _square(pixels, 1 / sample_aspect_ratio if turns % 2 else sample_aspect_ratio)
-    pixels = _fitted(pixels, width=plan.width, height=plan.height)
+    if resized:
+        from fotograma.pixels import cropped, fitted, square
+
+        if plan.crop is not None:
+            pixels = cropped(pixels, plan.crop)
+        if stretched and sample_aspect_ratio is not None:
+            pixels = square(pixels, 1 / sample_aspect_ratio if turns % 2 else sample_aspect_ratio)
+        pixels = fitted(pixels, width=plan.width, height=plan.height)
     height, width = pixels.shape[:2]
     if raw:
-        turned_round = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-        return Encoded(turned_round.tobytes(), width, height)
-    return Encoded(_file(pixels, plan.format, quality=plan.quality), width, height)
+        # Blue, green, red become red, green, blue; alpha stays where it is.
+        return Encoded(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]].tobytes(), width, height)
+    if plan.format == "jpg":
+        return Encoded(_jpeg(pixels, quality=plan.quality), width, height)
+    from fotograma.pixels import encoded
+
+    return Encoded(encoded(pixels, plan.format, quality=plan.quality), width, height)
 
 
 def thumbnail(picture: av.VideoFrame) -> bytes:
@@ -109,7 +111,7 @@ def thumbnail(picture: av.VideoFrame) -> bytes:
     width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     # Made small first: what follows then costs next to nothing.
     pixels = rgb(picture.reformat(width=width, height=height, interpolation="AREA"), alpha=False, hdr=hdr)
-    return _file(_turned(pixels, quarter_turns(picture)), "jpg", quality=THUMBNAIL_QUALITY)
+    return _jpeg(_turned(pixels, quarter_turns(picture)), quality=THUMBNAIL_QUALITY)
 
 
 def quarter_turns(picture: av.VideoFrame) -> int:
@@ -234,48 +236,8 @@ def _turned(pixels: Pixels, turns: int) -> Pixels:
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
-def _cropped(pixels: Pixels, plan: Plan) -> Pixels:
-    """The part of the crop that lies within the picture; all of it where none does."""
-    assert plan.crop is not None
-    crop = plan.crop
-    part = pixels[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    return np.ascontiguousarray(part) if part.size else pixels
-
-
-def _square(pixels: Pixels, ratio: Fraction) -> Pixels:
-    """Stretch the shorter side of the pixels, so that nothing is lost."""
-    height, width = pixels.shape[:2]
-    if ratio > 1:
-        return _resized(pixels, width=round(width * ratio), height=height)
-    return _resized(pixels, width=width, height=round(height / ratio))
-
-
-def _fitted(pixels: Pixels, *, width: int | None, height: int | None) -> Pixels:
-    """Scaled to fit into width x height, the aspect kept."""
-    has_height, has_width = pixels.shape[:2]
-    scales = [Fraction(side, has) for side, has in ((width, has_width), (height, has_height)) if side]
-    if not scales or min(scales) == 1:
-        return pixels
-    scale = min(scales)
-    return _resized(pixels, width=max(1, round(has_width * scale)), height=max(1, round(has_height * scale)))
-
-
-def _resized(pixels: Pixels, *, width: int, height: int) -> Pixels:
-    smaller = width * height < pixels.shape[0] * pixels.shape[1]
-    way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=way), np.uint8)
-
-
-def _file(pixels: Pixels, kind: ImageFormat, *, quality: int) -> bytes:
-    if kind == "jpg":
-        return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="BGR", colorsubsampling="420"))
-    options = {
-        "png": [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL],
-        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-        "avif": [cv2.IMWRITE_AVIF_QUALITY, quality, cv2.IMWRITE_AVIF_SPEED, _AVIF_SPEED],
-    }[kind]
-    _, data = cv2.imencode(f".{kind}", pixels, options)
-    return data.tobytes()
+def _jpeg(pixels: Pixels, *, quality: int) -> bytes:
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="BGR", colorsubsampling="420"))
 
 
 def _row_bytes(picture: av.VideoFrame) -> list[int]:

@@ -1,15 +1,17 @@
 """The path that holds for every video: decode all of it from the beginning, on one thread."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from fotograma import looks
 from fotograma.errors import InputError
-from fotograma.looks import Look, Seen
 from fotograma.plan import Count
 from fotograma.records import Finished, Picture, Warned
 from fotograma.selection import Choice, Selector
 from fotograma.video import Damage, Frame, Video, open_video
 from fotograma.work import Work
+
+if TYPE_CHECKING:
+    from fotograma.looks import Seen
 
 
 def pictures(work: Work, *, skip: int) -> Iterator[Picture | Warned | Finished]:
@@ -43,8 +45,10 @@ def _chosen_pictures(video: Video, selector: Selector, work: Work) -> Iterator[P
         yield work.picture(frame, choice)
 
 
-def _seen(video: Video, selector: Selector, work: Work) -> Iterator[Seen]:
+def _seen(video: Video, selector: Selector, work: Work) -> "Iterator[Seen]":
     """The frames that times choose, looked at, each with the look of the one before."""
+    from fotograma.looks import Look, Seen, look
+
     seen: dict[int, Look] = {}
 
     def watched() -> Iterator[Frame]:
@@ -52,7 +56,7 @@ def _seen(video: Video, selector: Selector, work: Work) -> Iterator[Seen]:
             near = (selector.undecided or 0) - 1
             for index in [index for index in seen if index < near and index < frame.index - 1]:
                 del seen[index]
-            seen[frame.index] = looks.look(frame.picture)
+            seen[frame.index] = look(frame.picture)
             yield frame
 
     for frame, choice in _chosen(watched(), selector, work):

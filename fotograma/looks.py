@@ -47,6 +47,15 @@ class Seen:
     before: Look | None
     """The look of the frame before it, where there is one and it was asked for."""
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """As the manifest tells them; the first frame differs from nothing."""
+        return {
+            "sharpness": round(self.look.sharpness, 3),
+            "brightness": round(self.look.brightness, 3),
+            "difference": 0.0 if self.before is None else round(difference(self.look, self.before), 3),
+        }
+
 
 def look(picture: av.VideoFrame) -> Look:
     """Look at a picture, as the decoder gives it."""
@@ -67,15 +76,6 @@ def difference(look: Look, before: Look) -> float:
     if other.shape != look.hsv.shape:
         other = np.asarray(cv2.resize(other, look.hsv.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
     return float(cv2.absdiff(look.hsv, other).mean())
-
-
-def scores(seen: Seen) -> dict[str, float]:
-    """As the manifest tells them; the first frame differs from nothing."""
-    return {
-        "sharpness": round(seen.look.sharpness, 3),
-        "brightness": round(seen.look.brightness, 3),
-        "difference": 0.0 if seen.before is None else round(difference(seen.look, seen.before), 3),
-    }
 
 
 def chosen(plan: Plan, frames: Iterator[Seen]) -> Iterator[Seen]:

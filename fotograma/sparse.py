@@ -1,11 +1,11 @@
 """The fast path: choose by the packet index, decode only what the chosen frames need, on all cores."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import av
 
-from fotograma import looks, parallel, spans
-from fotograma.looks import Look, Seen
+from fotograma import parallel, spans
 from fotograma.packets import DISCARD
 from fotograma.parallel import Unfit, Wanted
 from fotograma.plan import Count, Scenes
@@ -13,6 +13,9 @@ from fotograma.records import Finished, Picture, Warned
 from fotograma.selection import Choice, Selector, choose
 from fotograma.video import Frame
 from fotograma.work import Work
+
+if TYPE_CHECKING:
+    from fotograma.looks import Seen
 
 # Containers that carry the time of each picture.
 TIMED_CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "flv", "ivf")
@@ -75,8 +78,10 @@ def _encoded(work: Work, choices: list[Choice]) -> Iterator[Picture]:
         yield wanted.result
 
 
-def _seen(work: Work, choices: list[Choice]) -> Iterator[Seen]:
+def _seen(work: Work, choices: list[Choice]) -> "Iterator[Seen]":
     """The chosen frames, looked at, each with the look of the one before where that matters."""
+    from fotograma.looks import Look, Seen, look
+
     by_index = {choice.index: choice for choice in choices}
     needed = set(by_index)
     if work.plan.scores or isinstance(work.plan.mode, Scenes):
@@ -84,15 +89,15 @@ def _seen(work: Work, choices: list[Choice]) -> Iterator[Seen]:
     before: dict[int, Look] = {}
 
     def make(picture: av.VideoFrame, _: int) -> tuple[av.VideoFrame, Look]:
-        return picture, looks.look(picture)
+        return picture, look(picture)
 
     indexes = sorted(needed)
     for index, wanted in zip(indexes, _decoded(work, indexes, make, held=True), strict=True):
-        picture, look = wanted.result
+        picture, its_look = wanted.result
         if index in by_index:
             frame = _frame(work, picture, index)
-            yield Seen(frame, by_index[index], work.seconds(frame.pts), look, before.get(index - 1))
-        before = {index: look}
+            yield Seen(frame, by_index[index], work.seconds(frame.pts), its_look, before.get(index - 1))
+        before = {index: its_look}
 
 
 def _decoded(

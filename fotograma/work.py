@@ -4,17 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from fotograma import image, looks
+from fotograma import image
 from fotograma.errors import LimitExceeded
 from fotograma.limits import Limits
-from fotograma.looks import Seen
 from fotograma.packets import PacketIndex, Timeline
 from fotograma.plan import Plan
 from fotograma.readers import OffsetReader
 from fotograma.records import Facts, Picture
 from fotograma.selection import Choice
 from fotograma.video import Frame
+
+if TYPE_CHECKING:
+    # Loads OpenCV, which most plans don't need.
+    from fotograma.looks import Seen
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Work:
         """Time from the first frame."""
         return (pts - self.facts.first_pts) * self.facts.time_base
 
-    def picture(self, frame: Frame, choice: Choice, *, seen: Seen | None = None) -> Picture:
+    def picture(self, frame: Frame, choice: Choice, *, seen: "Seen | None" = None) -> Picture:
         """A chosen frame, encoded."""
         encoded = image.encode(
             frame.picture, self.plan, sample_aspect_ratio=self.probed.sample_aspect_ratio, raw=self.raw
@@ -82,12 +86,14 @@ class Work:
             targets_left_out=choice.targets_left_out,
             data=encoded.data,
             md5=image.checksum(frame.picture) if self.plan.checksums else None,
-            scores=looks.scores(seen) if seen and self.plan.scores else None,
+            scores=seen.scores if seen and self.plan.scores else None,
             thumbnail=image.thumbnail(frame.picture) if self.thumbnails else b"",
         )
 
-    def seen(self, frames: Iterator[Seen]) -> Iterator[Picture]:
+    def seen(self, frames: "Iterator[Seen]") -> Iterator[Picture]:
         """Those of the frames that their pictures choose, encoded."""
+        from fotograma import looks
+
         for seen in looks.chosen(self.plan, frames):
             yield self.picture(seen.frame, seen.choice, seen=seen)
 
