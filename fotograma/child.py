@@ -12,13 +12,16 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
 from fotograma.plan import Plan
 from fotograma.readers import AskingReader, DescriptorReader
 from fotograma.records import Failed, Record, write_record
+
+if TYPE_CHECKING:
+    from fotograma.decoding import OpenDecoder
 
 _PR_SET_PDEATHSIG = 1
 OPEN_FILES = 32
@@ -28,30 +31,42 @@ def main() -> None:
     """Serve requests until the parent closes the channel."""
     channel_fd, source_fd, source_kind, parent, limits_json = sys.argv[1:]
     limits = Limits(**json.loads(limits_json))
-    _lock(limits, parent=int(parent))
+    _die_with(int(parent))
     channel = socket.socket(fileno=int(channel_fd))
+    try:
+        # Before the locks, which keep Python from storing what it compiles; an import parses nothing of the video.
+        from fotograma.decoding import OpenDecoder
+    except ImportError as error:
+        write_record(Failed("DECODER_CRASHED", str(error)), channel.sendall)
+        return
+    _lock(limits)
     reader = (AskingReader if source_kind == "asks" else DescriptorReader)(int(source_fd))
-    decoder: Any = None
-    for line in channel.makefile("rb"):
-        try:
-            # Loaded behind the locks: all that parses the video lives in these libraries.
-            from fotograma.decoding import OpenDecoder
-
-            decoder = decoder or OpenDecoder(reader, limits=limits)
-            for record in _answer(json.loads(line), decoder):
-                write_record(record, channel.sendall)
-        except FotogramaError as error:
-            write_record(Failed(error.code.name, error.detail), channel.sendall)
-        except MemoryError:
-            write_record(Failed("LIMIT_MEMORY", f"allowed are {limits.memory_bytes} bytes"), channel.sendall)
-        except (EOFError, ConnectionError):
-            return
-        except Exception as error:
-            # Also a mistake of ours on an odd file is told, rather than died of.
-            write_record(Failed("DECODER_CRASHED", f"{type(error).__name__}: {error}"), channel.sendall)
+    try:
+        decoder = OpenDecoder(reader, limits=limits)
+        for line in channel.makefile("rb"):
+            _serve(json.loads(line), decoder, channel, limits=limits)
+    except (EOFError, ConnectionError):
+        return
 
 
-def _answer(request: dict[str, Any], decoder: Any) -> Iterator[Record]:
+def _serve(request: dict[str, Any], decoder: "OpenDecoder", channel: socket.socket, *, limits: Limits) -> None:
+    """Answer one request; what goes wrong is an answer too."""
+    try:
+        for record in _answer(request, decoder):
+            write_record(record, channel.sendall)
+    except FotogramaError as error:
+        write_record(Failed(error.code.name, error.detail), channel.sendall)
+    except (MemoryError, ImportError):
+        # A library that finds no room for itself, too: all others are there since before the locks.
+        write_record(Failed("LIMIT_MEMORY", f"allowed are {limits.memory_bytes} bytes"), channel.sendall)
+    except (EOFError, ConnectionError):
+        raise
+    except Exception as error:
+        # Also a mistake of ours on an odd file is told, rather than died of.
+        write_record(Failed("DECODER_CRASHED", f"{type(error).__name__}: {error}"), channel.sendall)
+
+
+def _answer(request: dict[str, Any], decoder: "OpenDecoder") -> Iterator[Record]:
     if request["ask"] == "probe":
         yield decoder.probe(stream=request["stream"])
         return
@@ -64,13 +79,18 @@ def _answer(request: dict[str, Any], decoder: Any) -> Iterator[Record]:
     )
 
 
-def _lock(limits: Limits, *, parent: int) -> None:
-    """Give up what the work does not need, for good."""
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process together with its parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             # The parent died before it could be asked for.
             os._exit(1)
+
+
+def _lock(limits: Limits) -> None:
+    """Give up what the work does not need, for good."""
+    if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     processors = os.cpu_count() or 1
     cpu_seconds = int(limits.wall_seconds * processors) + 1

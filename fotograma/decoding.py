@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import av
+import av.logging
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from fotograma import __version__, image, linear, sparse
-from fotograma.errors import InputError
+from fotograma.errors import InputError, LimitExceeded
 from fotograma.jail import Source
 from fotograma.limits import Limits
 from fotograma.packets import Timeline
@@ -44,9 +45,7 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
     with open_video(reader.clone(), limits=limits, stream=stream) as video:
         index = video.packet_index()
     with open_video(reader.clone(), limits=limits, stream=stream) as video:
-        first = next(video.frames(), None)
-        if first is None:
-            raise InputError("NO_FRAMES")
+        first = _first_frame(video, limits=limits)
         timeline = index.timeline(first_pts=first.pts)
         facts = Facts(
             media=_media(video, first, timeline),
@@ -58,6 +57,21 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
         codec = video.stream.codec_context.codec.canonical_name
         cut_off = is_cut_off(reader, video.stream)
         return Probed(facts, index, codec, video.stream.sample_aspect_ratio, cut_off)
+
+
+def _first_frame(video: Video, *, limits: Limits) -> Frame:
+    # Some decoders learn the size only from the packets, and tell what is too large in no other way than in the log.
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as log:
+            first = next(video.frames(), None)
+    finally:
+        av.logging.set_level(av.logging.PANIC)
+    if first is None:
+        if any(message.startswith("Picture size ") for _, _, message in log):
+            raise LimitExceeded("LIMIT_PIXELS", f"allowed are {limits.max_pixels} pixels")
+        raise InputError("NO_FRAMES")
+    return first
 
 
 def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:

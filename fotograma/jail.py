@@ -19,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fotograma.errors import CODES, Cancelled, DecoderCrashed, FotogramaError, LimitExceeded, StorageUnavailable
+from fotograma.errors import Cancelled, DecoderCrashed, FotogramaError, LimitExceeded, StorageUnavailable
 from fotograma.limits import Limits
+from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
 from fotograma.readers import READ_REQUEST, RandomReader
 from fotograma.records import Facts, Failed, Finished, Picture, ProtocolError, Record, Warned, read_record
@@ -42,16 +43,16 @@ class Jail:
         self._killed = False
         self._waited_seconds = 0.0
         self._reader: RandomReader | None = None
-        self._channel, child_channel = socket.socketpair()
         self._reads: socket.socket | None = None
+        if isinstance(source, Path | int):
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC) if isinstance(source, Path) else os.dup(source)
+            kind = "file"
+        else:
+            self._reads, child_reads = socket.socketpair()
+            descriptor = child_reads.detach()
+            self._reader, kind = source, "asks"
+        self._channel, child_channel = socket.socketpair()
         with child_channel:
-            if isinstance(source, Path | int):
-                descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC) if isinstance(source, Path) else os.dup(source)
-                kind = "file"
-            else:
-                self._reads, child_reads = socket.socketpair()
-                descriptor = child_reads.detach()
-                self._reader, kind = source, "asks"
             try:
                 self._child = self._start(child_channel.fileno(), descriptor, kind)
             finally:
@@ -94,6 +95,10 @@ class Jail:
         record = self._next_record()
         if not isinstance(record, Facts):
             raise self._crashed("the decoder's answer makes no sense")
+        try:
+            PacketIndex.from_bytes(record.packet_index)
+        except ValueError as error:
+            raise self._crashed(str(error)) from error
         return record
 
     def pictures(
@@ -154,8 +159,6 @@ class Jail:
         except ProtocolError as error:
             raise self._crashed(str(error)) from error
         if isinstance(record, Failed):
-            if record.code not in CODES:
-                raise self._crashed("the decoder's answer makes no sense")
             raise FotogramaError.of(record.code, record.detail)
         return record
 

@@ -105,7 +105,8 @@ def as_json(
     """`manifest.json`: a line a frame, so that it can be read by eye and by line."""
     head = {"version": VERSION, "source": source, "plan": plan.to_json(), "engine": engine}
     lines = ",\n".join(json.dumps(item.to_json(), ensure_ascii=False) for item in rows)
-    opening = json.dumps(head, ensure_ascii=False, indent=1)[:-2]
+    # Sorted, so that a source that went through a database is the same bytes.
+    opening = json.dumps(head, ensure_ascii=False, indent=1, sort_keys=True)[:-2]
     closing = json.dumps(list(warnings), ensure_ascii=False)
     return f'{opening},\n "frames": [\n{lines}\n],\n "warnings": {closing}\n}}\n'.encode()
 

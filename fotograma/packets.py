@@ -17,6 +17,8 @@ DISCARD = 2
 """Decoded, and never shown (edit lists)."""
 CORRUPT = 4
 NO_TIME = -(2**63)
+# More are not indexed: fourteen hours at 60 frames a second still are.
+MOST_PACKETS = 3_000_000
 
 _ARRAYS = ("pts", "dts", "duration", "size", "position")
 
@@ -82,7 +84,7 @@ class PacketIndex:
         """A compact form for storing."""
         head = {
             "version": 1,
-            "time_base": str(self.time_base),
+            "time_base": f"{self.time_base.numerator}/{self.time_base.denominator}",
             "packets": len(self),
             "complete": self.complete,
             "top_layer": self.top_layer,
@@ -98,15 +100,21 @@ class PacketIndex:
             ValueError: these bytes are no index.
         """
         head_line, _, packed = stored.partition(b"\n")
-        head = json.loads(head_line)
-        count = int(head["packets"])
-        expected = count * (8 * len(_ARRAYS) + 1)
-        inflate = zlib.decompressobj()
-        # One byte more than there may be, so that a small lie about the size can't become a large allocation.
-        body = inflate.decompress(packed, expected + 1)
-        if head["version"] != 1 or count < 0 or len(body) != expected:
+        try:
+            head = json.loads(head_line)
+            count = int(head["packets"])
+            numerator, denominator = (int(part) for part in head["time_base"].split("/"))
+            time_base = Fraction(numerator, denominator)
+            if head["version"] != 1 or not 0 <= count <= MOST_PACKETS or time_base <= 0:
+                raise ValueError("not a packet index")
+            expected = count * (8 * len(_ARRAYS) + 1)
+            # One byte more than there may be, so that a small lie about the size can't become a large allocation.
+            body = zlib.decompressobj().decompress(packed, expected + 1)
+            index = cls(time_base, complete=bool(head["complete"]), top_layer=int(head["top_layer"]))
+        except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error) as error:
+            raise ValueError("not a packet index") from error
+        if len(body) != expected:
             raise ValueError("not a packet index")
-        index = cls(Fraction(head["time_base"]), complete=bool(head["complete"]), top_layer=int(head["top_layer"]))
         for place, name in enumerate(_ARRAYS):
             getattr(index, name).frombytes(body[place * 8 * count : (place + 1) * 8 * count])
         index.flags.frombytes(body[8 * len(_ARRAYS) * count :])

@@ -5,16 +5,24 @@ conversation. Requests are single JSON lines the other way.
 """
 
 import json
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from fotograma.errors import CODES, Cause
+
 HEAD_MOST_BYTES = 2**20
 BLOB_MOST_BYTES = 2**30
+MEDIA_DEEPEST = 6
+MEDIA_MOST_ITEMS = 1100
+TEXT_LONGEST = 1000
 T = TypeVar("T")
 _PREFIX = struct.Struct("<4sII")
+# Room for targets, which are ratios of two decimals.
+_FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,39})?")
 
 
 class ProtocolError(Exception):
@@ -142,7 +150,7 @@ def read_record(read: Callable[[int], bytes]) -> Record:
     packed = read(head_size)
     blobs = [read(size) for size in sizes]
     try:
-        return _parse(kind, json.loads(packed), blobs)
+        return _parse(kind, json.loads(packed, parse_constant=_refuse), blobs)
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ProtocolError("a record of impossible content") from error
 
@@ -154,9 +162,9 @@ def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
     match kind:
         case b"FACT":
             return Facts(
-                media=_typed(head["media"], dict),
-                engine={str(name): str(version) for name, version in head["engine"].items()},
-                time_base=Fraction(_typed(head["time_base"], str)),
+                media=_typed(_harmless(head["media"]), dict),
+                engine={name: _typed(version, str) for name, version in _harmless(head["engine"]).items()},
+                time_base=_fraction(head["time_base"], above=0),
                 first_pts=_integer(head["first_pts"], -(2**63), 2**63),
                 packet_index=blobs[0],
             )
@@ -167,22 +175,61 @@ def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
                 key_frame=_typed(head["key_frame"], bool),
                 width=_integer(head["width"], 1, 2**16),
                 height=_integer(head["height"], 1, 2**16),
-                targets=tuple(Fraction(_typed(target, str)) for target in head["targets"]),
+                targets=tuple(_fraction(target, above=-1) for target in _typed(head["targets"], list)),
                 targets_left_out=_integer(head["targets_left_out"], 0, 2**63),
                 data=blobs[0],
                 md5=None if head["md5"] is None else bytes.fromhex(_typed(head["md5"], str)).hex(),
                 scores=None
                 if head["scores"] is None
-                else {str(name)[:40]: float(score) for name, score in head["scores"].items()},
+                else {name: float(score) for name, score in _harmless(head["scores"]).items()},
                 thumbnail=blobs[1],
             )
         case b"WARN":
-            return Warned(_typed(head["code"], str), _typed(head["detail"], str)[:1000])
+            return Warned(_code(head["code"], warning=True), _typed(_harmless(head["detail"]), str))
         case b"FAIL":
-            return Failed(_typed(head["code"], str), _typed(head["detail"], str)[:1000])
+            return Failed(_code(head["code"], warning=False), _typed(_harmless(head["detail"]), str))
         case b"DONE":
             return Finished("linear" if head["path"] == "linear" else "sparse")
     raise ValueError(kind)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _harmless(value: Any, *, depth: int = 0) -> Any:
+    """JSON of bounded depth and size, without what a database or a terminal would choke on."""
+    if depth > MEDIA_DEEPEST:
+        raise ValueError("too deep")
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("no text")
+        return "".join(letter if letter.isprintable() else " " for letter in value[:TEXT_LONGEST])
+    if isinstance(value, list | dict) and len(value) > MEDIA_MOST_ITEMS:
+        raise ValueError("too many")
+    if isinstance(value, list):
+        return [_harmless(item, depth=depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_harmless(name): _harmless(item, depth=depth + 1) for name, item in value.items()}
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError("too large")
+    return value
+
+
+def _fraction(value: Any, *, above: int) -> Fraction:
+    """Never by `Fraction` alone, which spends years on `1e999999999`."""
+    if not isinstance(value, str) or not _FRACTION.fullmatch(value):
+        raise ValueError("no fraction")
+    fraction = Fraction(value)
+    if fraction <= above:
+        raise ValueError("out of bounds")
+    return fraction
+
+
+def _code(value: Any, *, warning: bool) -> str:
+    if not isinstance(value, str) or value not in CODES or (CODES[value].cause is Cause.WARNING) is not warning:
+        raise ValueError("no code")
+    return value
 
 
 def _typed(value: Any, kind: type[T]) -> T:

@@ -77,10 +77,11 @@ class Selector:
             return
         if self._candidate is not None:
             index, since = self._candidate
-            if self._plan.snap == "keyframe" and ticks > since:
-                # The nearer of two key frames; half-way, the earlier.
+            if self._plan.snap == "keyframe":
+                # The nearer of two key frames; half-way, the earlier; of two of the same time, the later decoded.
                 until = (since + ticks) * self._time_base / 2
-                yield from self._answer(index, self._targets.take(until, inclusive=True))
+                if ticks > since:
+                    yield from self._answer(index, self._targets.take(until, inclusive=True))
             elif ticks >= self._due_ticks:
                 yield from self._answer(index, self._targets.take(ticks * self._time_base, inclusive=False))
                 self._due_ticks = self._next_due()

@@ -23,7 +23,7 @@ from fotograma import bitstream
 from fotograma.bitstream import Framing
 from fotograma.errors import InputError, LimitExceeded
 from fotograma.limits import Limits
-from fotograma.packets import CORRUPT, DISCARD, KEY, NO_TIME, PacketIndex
+from fotograma.packets import CORRUPT, DISCARD, KEY, MOST_PACKETS, NO_TIME, PacketIndex
 
 # Demuxers of single files that hold their own pictures. Playlists and manifests (hls, dash, concat, sdp...) and picture
 # sequences name other files, and stay out.
@@ -39,8 +39,6 @@ CODECS = (
 )
 # Large enough that a call into Python for each read costs nothing beside the decoding.
 READ_BYTES = 2**18
-# Packets past this are not indexed: a day of video at 60 frames a second still is.
-INDEX_MOST_PACKETS = 6_000_000
 ENCRYPTED_TAGS = frozenset({"encv", "drmi"})
 # The Content Encryption and Extended Content Encryption objects of ASF (Windows Media).
 ENCRYPTED_ASF = (
@@ -148,7 +146,7 @@ class Video:
         for packet in self.packets():
             if packet.size == 0:
                 continue
-            if len(index) == INDEX_MOST_PACKETS:
+            if len(index) == MOST_PACKETS:
                 index.complete = False
                 break
             if framing is not None:
