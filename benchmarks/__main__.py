@@ -1,0 +1,56 @@
+"""The command `python -m benchmarks`."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import inputs, report
+from benchmarks.comparing import compare
+from benchmarks.peers import PEERS, is_here
+from benchmarks.report import Results
+
+# What is asked of a file that is given.
+WORKS = ("1s", "10s", "keyframes")
+RESULTS = Path(".fotograma/benchmarks/results.json")
+
+
+def main(
+    files: Annotated[list[Path] | None, typer.Argument(help="Videos; without any, clips are drawn.")] = None,
+    work: Annotated[list[str] | None, typer.Option(help="1s, 10s, keyframes, all; several times for several.")] = None,
+    clip: Annotated[list[str] | None, typer.Option(help="Only these of the drawn clips.")] = None,
+    scale: Annotated[float, typer.Option(min=0.05, help="How long drawn clips are, times the usual.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is run, in turn.")] = 3,
+    results: Annotated[Path, typer.Option(help="Where results are kept; cases measured again are replaced.")] = RESULTS,
+    publish: Annotated[bool, typer.Option(help="Write docs/benchmarks.md and its plot from all kept results.")] = False,
+) -> None:
+    """Measure the command `fotograma` beside others, on this machine."""
+    installed = [peer for peer in PEERS if is_here(peer)]
+    if missing := sorted(set(PEERS) - set(installed)):
+        print(f"not installed, left out: {', '.join(missing)}")
+    kept = Results.load(results)
+    asked: list[tuple[Path, str, tuple[str, ...]]] = [(file, file.stem, tuple(work or WORKS)) for file in files or []]
+    if not files:
+        for wanted in inputs.INPUTS:
+            if clip and wanted.name not in clip:
+                continue
+            print(f"drawing {wanted.name}", flush=True)
+            path = inputs.draw(wanted, results.parent / "clips", scale=scale)
+            if path is None:
+                print(f"no encoder {wanted.encoder}: left out")
+                continue
+            asked.append((path, wanted.name, tuple(work or wanted.works)))
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        for path, name, works in asked:
+            for one in works:
+                case = compare(path, work=one, name=name, installed=installed, rounds=rounds, folder=Path(folder))
+                print(report.as_text(case), flush=True)
+                kept.replace(case)
+                kept.save(results)
+    if publish:
+        report.publish(kept)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,91 @@
+"""Runs a command and tells what it took: seconds, processor seconds, and memory of all its processes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers import interval
+
+SAMPLE_SECONDS = 0.02
+US = "fotograma"
+LIMIT = "limit"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    """Of all its processes."""
+    peak_bytes: int
+    """The peaks of its processes, added up: at least what it really held at once; 0 where the system doesn't tell."""
+    output: str
+
+
+class Failed(Exception):
+    """The command did not end well."""
+
+
+def command(who: str, *, work: str, video: Path, output: Path) -> list[str]:
+    """What makes `who` do the work."""
+    if who == LIMIT:
+        return [sys.executable, "-m", "benchmarks.limit", work, str(video)]
+    if who == US:
+        wanted = [f"--{work}"] if interval(work) is None else ["--every", work]
+        return [str(Path(sys.executable).with_name("fotograma")), "extract", str(video), *wanted, "-o", str(output)]
+    return [sys.executable, "-m", "benchmarks.peers", who, work, str(video), str(output)]
+
+
+def run(arguments: list[str]) -> Run:
+    """Run it to its end.
+
+    Raises:
+        Failed: it said so.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    peaks: dict[int, int] = {}
+    ended = threading.Event()
+    sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended))
+    sampler.start()
+    before = os.times()
+    output, errors = process.communicate()
+    wall_seconds = time.perf_counter() - began
+    after = os.times()
+    ended.set()
+    sampler.join()
+    if process.returncode:
+        last = (errors.strip().splitlines() or [""])[-1]
+        raise Failed(f"status {process.returncode}: {last}")
+    cpu_seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    return Run(wall_seconds, cpu_seconds, sum(peaks.values()), output)
+
+
+def limit_run(arguments: list[str]) -> Run:
+    """The same for the limit, which measures itself: its start-up and reading don't count."""
+    found = run(arguments)
+    told = json.loads(found.output)
+    return Run(told["wall_seconds"], told["cpu_seconds"], found.peak_bytes, found.output)
+
+
+def _sample(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
+    """Note the peak of each process under `root` until the end; the kernel keeps the peaks, so seldom is enough."""
+    while not ended.wait(SAMPLE_SECONDS):
+        waiting = [root]
+        while waiting:
+            pid = waiting.pop()
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    waiting += map(int, (task / "children").read_text().split())
+            except OSError:  # It has ended, or this is no Linux.
+                continue
+            for line in status.splitlines():
+                if line.startswith("VmHWM:"):
+                    peaks[pid] = max(peaks.get(pid, 0), int(line.split()[1]) * 1024)
