@@ -25,7 +25,7 @@ lint:
 # Types.
 types:
     {{ uv }} mypy
-    {{ uv }} mypy main.py docs examples migrations
+    {{ uv }} mypy main.py benchmarks docs examples migrations
 
 # Who may import whom.
 arrows:
@@ -60,3 +60,7 @@ fix:
 # Write docs/settings.md, docs/errors.md and .env.example anew.
 docs:
     uv run python -m docs.tables
+
+# How fast it is beside others: on drawn clips or on files, e.g. `just bench --clip h264_1080p --scale 0.3`.
+bench *options:
+    uv run --group bench python -m benchmarks {{ options }}
