@@ -5,14 +5,46 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
 from fotograma import __version__
 from fotograma.errors import CODES, FotogramaError, PlanError
 from fotograma.extraction import Progress, Summary, extract, probe
-from fotograma.plan import ImageFormat, Plan
+from fotograma.options import (
+    All,
+    AsJson,
+    At,
+    Best,
+    Checksums,
+    Count,
+    CropOption,
+    Dedupe,
+    End,
+    Every,
+    EveryNth,
+    Format,
+    Fps,
+    Height,
+    Keyframes,
+    Limit,
+    NoJail,
+    NoToneMap,
+    Quality,
+    Scenes,
+    Scored,
+    Snap,
+    SquarePixels,
+    Start,
+    Stream,
+    Threshold,
+    Video,
+    Videos,
+    Width,
+    read_plan,
+)
+from fotograma.plan import Plan
 
 app = typer.Typer(
     name="fotograma",
@@ -23,72 +55,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-WHICH = "Which frames (exactly one of these)"
-RANGE = "Of what part"
-HOW = "How they are written"
-
-Videos = Annotated[list[Path], typer.Argument(help="Video files.", exists=True, dir_okay=False)]
-Video = Annotated[Path, typer.Argument(help="The video file.", exists=True, dir_okay=False)]
-Every = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="The frame on screen each so often: 2s, 500ms, 1m.", rich_help_panel=WHICH),
-]
-Fps = Annotated[
-    str | None, typer.Option(metavar="RATE", help="So many frames a second: 0.5, 30000/1001.", rich_help_panel=WHICH)
-]
-EveryNth = Annotated[int | None, typer.Option(metavar="N", help="Frames 0, N, 2N...", rich_help_panel=WHICH)]
-Count = Annotated[int | None, typer.Option(metavar="N", help="N frames spread evenly.", rich_help_panel=WHICH)]
-At = Annotated[
-    str | None,
-    typer.Option(metavar="TIMES", help="The frames on screen at 1,2.5,00:01:07.2.", rich_help_panel=WHICH),
-]
-Keyframes = Annotated[bool, typer.Option("--keyframes", help="Each key frame.", rich_help_panel=WHICH)]
-Scenes = Annotated[bool, typer.Option("--scenes", help="The first frame of each scene.", rich_help_panel=WHICH)]
-Threshold = Annotated[
-    str | None, typer.Option(metavar="NUMBER", help="With --scenes: how unlike (27).", rich_help_panel=WHICH)
-]
-Best = Annotated[
-    str | None, typer.Option(metavar="TIME", help="The sharpest frame of each interval.", rich_help_panel=WHICH)
-]
-All = Annotated[bool, typer.Option("--all", help="Each frame.", rich_help_panel=WHICH)]
-Start = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing before.", rich_help_panel=RANGE)]
-End = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing from then on.", rich_help_panel=RANGE)]
-Limit = Annotated[int | None, typer.Option(metavar="N", help="At most N frames.", rich_help_panel=RANGE)]
-Dedupe = Annotated[
-    int | None,
-    typer.Option(
-        metavar="BITS", help="Drop frames too like the last kept one (of 64 bits: 1 to 64).", rich_help_panel=RANGE
-    ),
-]
-Snap = Annotated[
-    Literal["exact", "keyframe"],
-    typer.Option(
-        help="keyframe: the nearest key frame instead, much faster; its true time is told.", rich_help_panel=RANGE
-    ),
-]
-Stream = Annotated[
-    int | None, typer.Option(metavar="INDEX", help="Another stream than the first video.", rich_help_panel=RANGE)
-]
-Format = Annotated[ImageFormat, typer.Option("--format", help="Picture files.", rich_help_panel=HOW)]
-Quality = Annotated[int, typer.Option(help="1 to 100; means nothing to PNG.", rich_help_panel=HOW)]
-Width = Annotated[int | None, typer.Option(help="Scale to fit, the aspect kept.", rich_help_panel=HOW)]
-Height = Annotated[int | None, typer.Option(help="Scale to fit, the aspect kept.", rich_help_panel=HOW)]
-CropOption = Annotated[
-    str | None, typer.Option(metavar="X,Y,W,H", help="This part of the upright picture.", rich_help_panel=HOW)
-]
-SquarePixels = Annotated[
-    bool, typer.Option("--square-pixels", help="Stretch pictures whose pixels are not square.", rich_help_panel=HOW)
-]
-NoToneMap = Annotated[
-    bool, typer.Option("--no-tone-map", help="Keep the values of HDR video as they are.", rich_help_panel=HOW)
-]
-Checksums = Annotated[bool, typer.Option("--checksums", help="Tell each decoded picture's MD5.", rich_help_panel=HOW)]
-Scored = Annotated[
-    bool, typer.Option("--scores", help="Tell sharpness, brightness and difference.", rich_help_panel=HOW)
-]
-NoJail = Annotated[bool, typer.Option("--no-jail", help="Decode in this process: only for videos you trust.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each video.")]
 
 
 @app.command("extract")
@@ -144,7 +110,7 @@ def extract_command(
             "best": best,
             "all": all_frames,
         }
-        plan = _plan(
+        plan = read_plan(
             modes,
             threshold=threshold,
             start=start,
@@ -236,7 +202,7 @@ def estimate_command(
         }
         range_and_form = {"start": start, "end": end, "limit": limit, "snap": snap, "stream": stream}
         range_and_form |= {"format": image_format, "quality": quality, "width": width, "height": height}
-        plan = _plan(modes, **range_and_form)
+        plan = read_plan(modes, **range_and_form)
         facts = probe(video, stream=stream, jail=not no_jail)
         found = estimate(plan, PacketIndex.from_bytes(facts.packet_index), facts.media)
     if as_json:
@@ -286,26 +252,6 @@ def _told(name: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"{prefix}CANCELLED: it was stopped, and nothing half-written is left.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-
-
-def _plan(modes: dict[str, Any], **rest: Any) -> Plan:
-    """The plan that the options say; exactly one mode must be given."""
-    given = {name: value for name, value in modes.items() if value not in (None, False)}
-    if len(given) != 1:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in modes)
-        raise PlanError(f"say which frames by exactly one of {names}")
-    [(name, value)] = given.items()
-    fields: dict[str, Any] = {"mode": "every" if name == "fps" else name}
-    if name == "at":
-        fields["seconds"] = value.split(",")
-    elif field := {"every": "seconds", "fps": "fps", "best": "seconds", "every_nth": "n", "count": "n"}.get(name):
-        fields[field] = value
-    if rest.get("crop") is not None:
-        try:
-            rest["crop"] = [int(side) for side in rest["crop"].split(",")]
-        except ValueError:
-            raise PlanError("`crop` must be X,Y,WIDTH,HEIGHT") from None
-    return Plan.from_json(fields | {name: value for name, value in rest.items() if value is not None})
 
 
 def _sinks(videos: list[Path], output: str) -> list[Path]:

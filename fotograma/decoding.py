@@ -6,7 +6,6 @@ Inside the jail this is all there is; without a jail the same functions run in t
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,11 +26,18 @@ from fotograma.truncation import is_cut_off
 from fotograma.video import Frame, Video, open_video
 from fotograma.work import Probed, Work
 
+
+def _opencv_version() -> str:
+    # By the name of its folder: loading it, or the library that reads such folders, would cost every start its time.
+    packages = Path(av.__file__).parents[1]
+    return next((found.name.split("-")[1] for found in packages.glob("opencv_python_headless-*.dist-info")), "unknown")
+
+
 ENGINE = {
     "fotograma": __version__,
     "av": av.__version__,
     "ffmpeg": av.ffmpeg_version_info,
-    "opencv": metadata.version("opencv-python-headless"),
+    "opencv": _opencv_version(),
 }
 
 

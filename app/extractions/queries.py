@@ -6,17 +6,15 @@ import datetime
 import enum
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Invalid
-from app.extractions.errors import ArchiveExpired, ExtractionNotFound, LeaseLost, NothingReady, NotProbed
+from app.extractions.errors import ArchiveExpired, ExtractionNotFound, NothingReady, NotProbed
 from app.extractions.models import Extraction, Segment, Status, Step
-from app.extractions.results import Place
-from app.extractions.segment_lifecycle import Claim
 from app.videos import queries as videos
 from app.videos.errors import VideoNotFound
 from app.videos.lifecycle import archive_name
@@ -134,27 +132,6 @@ class ReadyArchive:
     expires_at: datetime.datetime
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a worker must know of a segment's video and plan."""
-
-    object_key: str
-    filename: str
-    size_bytes: int
-    archive_name: str
-    media: dict[str, Any] | None
-    plan: dict[str, Any] | None
-    """None where only the probe was asked for."""
-
-
-@dataclass(frozen=True)
-class FinishedSegment:
-    """A segment whose frames are in storage."""
-
-    place: Place
-    warnings: list[dict[str, Any]]
-
-
 def video_state(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> VideoState:
     """The user's video as it stands."""
     row = session.execute(_video_states(user_id).where(Video.id == video_id)).one_or_none()
@@ -216,40 +193,6 @@ def archive_of(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID
     """The archive of the user's extraction."""
     state = extraction_state(session, extraction_id, user_id=user_id)
     return _ready_archive(state.extraction, state.video)
-
-
-def task_of(session: Session, claim: Claim) -> Task:
-    """What a worker must know to work on its segment."""
-    found = select(Video, Extraction.plan).outerjoin(Extraction, Extraction.id == claim.extraction_id)
-    row = session.execute(found.where(Video.id == claim.video_id)).one_or_none()
-    if row is None:
-        raise LeaseLost
-    video, plan = row
-    return Task(
-        object_key=video.object_key,
-        filename=video.filename,
-        size_bytes=video.size_bytes,
-        archive_name=archive_name(video.filename),
-        media=video.media,
-        plan=plan,
-    )
-
-
-def finished_segments(session: Session, claim: Claim) -> list[FinishedSegment]:
-    """The segments whose entries make the archive, in order."""
-    finished = (
-        select(Segment)
-        .where(
-            Segment.extraction_id == claim.extraction_id,
-            Segment.step == Step.FRAMES,
-            Segment.status == Status.COMPLETED,
-        )
-        .order_by(Segment.number)
-    )
-    return [
-        FinishedSegment(place=replace(claim.place, segment_id=found.id, token=found.token), warnings=found.warnings)
-        for found in session.scalars(finished)
-    ]
 
 
 def count_waiting(session: Session, *, user_id: uuid.UUID) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.database import open_session
 from app.errors import ServiceError
-from app.extractions import lifecycle, queries, results, segment_lifecycle
+from app.extractions import lifecycle, results, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
 from app.extractions.segment_lifecycle import Claim, Range
@@ -54,11 +54,11 @@ def work_on_next_segment(*, stopping: threading.Event) -> bool:
     ):
         logger.info("segment claimed", step=claim.step)
         with Lease(claim, stopping=stopping) as lease:
-            _work_and_tell(lease, get_storage(), stopping=stopping)
+            _work_and_tell(lease, get_storage())
     return True
 
 
-def _work_and_tell(lease: Lease, storage: Storage, *, stopping: threading.Event) -> None:
+def _work_and_tell(lease: Lease, storage: Storage) -> None:
     """Work, and say in the database how it ended."""
     try:
         if lease.claim.step == Step.JOIN:
@@ -70,7 +70,9 @@ def _work_and_tell(lease: Lease, storage: Storage, *, stopping: threading.Event)
         _drop_output(lease.claim, storage)
     except Cancelled:
         _drop_output(lease.claim, storage)
-        if not lease.lost and stopping.is_set():
+        if lease.lost:
+            logger.warning("lease lost, output dropped")
+        else:
             _give_back(lease.claim)
     except (FotogramaError, ServiceError, OSError) as error:
         _drop_output(lease.claim, storage)
@@ -88,7 +90,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
     """Probe and take the frames, in one child process; where this was the last segment, join."""
     claim = lease.claim
     with open_session() as session:
-        task = queries.task_of(session, claim)
+        task = tasks.task_of(session, claim)
         if claim.extraction_id is not None:
             lifecycle.started(session, claim.extraction_id)
     plan = None if task.plan is None else Plan.from_json(task.plan)
@@ -156,8 +158,8 @@ def _join(lease: Lease, storage: Storage) -> None:
     """Copy the entries of all segments into the archive, and say that it is there."""
     claim = lease.claim
     with open_session() as session:
-        task = queries.task_of(session, claim)
-        segments = queries.finished_segments(session, claim)
+        task = tasks.task_of(session, claim)
+        segments = tasks.finished_segments(session, claim)
     place = claim.place
     digest, size_bytes = hashlib.sha256(), 0
     with storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import lifecycle, queries, segment_lifecycle
+from app.extractions import lifecycle, queries, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Extraction, Segment, Status, Step
 from app.extractions.segment_lifecycle import LOSSES, Claim, Range
@@ -183,7 +183,7 @@ class TestHolding:
 def everything(asked) -> list[object]:
     """All that the database says of an extraction."""
     with open_session() as session:
-        state = queries.task_of(session, Claim(None, 0, asked.video.id, asked.extraction_id, Step.JOIN, 0, None, None))
+        state = tasks.task_of(session, Claim(None, 0, asked.video.id, asked.extraction_id, Step.JOIN, 0, None, None))
         rows = [
             *session.scalars(select(Extraction).where(Extraction.id == asked.extraction_id)),
             *session.scalars(select(Segment).where(Segment.extraction_id == asked.extraction_id)),
