@@ -61,17 +61,6 @@ def shuffle_times(source: Path, target: Path, *, pts: list[int]) -> Path:
     return target
 
 
-def claim_size(source: Path, target: Path, *, true: tuple[int, int], claimed: tuple[int, int]) -> Path:
-    """A Matroska file that claims pictures of another size (sides from 256 to 65535)."""
-    before, after = (
-        b"\xb0\x82%b\xba\x82%b" % tuple(side.to_bytes(2, "big") for side in size) for size in (true, claimed)
-    )
-    data = source.read_bytes()
-    assert before in data
-    target.write_bytes(data.replace(before, after, 1))
-    return target
-
-
 def draw_sound(path: Path, *, cover: bool) -> Path:
     """A second of silence, with or without a cover picture (Matroska)."""
     with av.open(str(path), "w") as output:

@@ -220,16 +220,6 @@ def test_what_passes_a_limit_fails_with_its_code(
     assert code_of(draw("sound.mp4", audio=True).path, ALL, limits=limits, jail=jail) == code
 
 
-@pytest.mark.timeout(30)
-def test_a_picture_too_large_is_refused_before_it_is_made(draw: Draw, tmp_path: Path, code_of: CodeOf) -> None:
-    moving = bytearray(draw("a.gif", codec="gif").path.read_bytes())
-    # The size of the whole picture, of which each frame changes a part.
-    moving[6:10] = b"\xff\xff\xff\xff"
-    (tmp_path / "bomb.gif").write_bytes(moving)
-
-    assert code_of(tmp_path / "bomb.gif") == "LIMIT_PIXELS"
-
-
 def test_as_many_frames_as_the_limit_allows_are_no_failure(draw: Draw, take: Take) -> None:
     assert len(take(draw("a.mp4"), ALL, limits=Limits(max_frames=50)).frames) == 50
 
