@@ -23,7 +23,8 @@ from app.notifications.models import Email
 from app.storage import Storage
 from app.workers.extraction import work_on_next_segment
 from fotograma.plan import All, At, Every, Plan
-from tests.clips import Clip, draw_clip, read_number
+from tests.clips import Clip, read_number
+from tests.long_clips import make_long_clip
 
 GOES_ON = threading.Event()
 
@@ -64,8 +65,8 @@ def decoders() -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """So many and such large pictures that decoding all takes seconds."""
-    return draw_clip(tmp_path_factory.mktemp("clips") / "long.mp4", frames=500, size=(1280, 720), gop=25)
+    """So many and such large pictures that decoding can be caught at it."""
+    return make_long_clip(tmp_path_factory.mktemp("clips") / "long.mp4", frames=400)
 
 
 def test_the_frames_asked_for_are_in_the_archive(submit, clip: Clip, storage: Storage):

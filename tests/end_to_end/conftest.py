@@ -1,0 +1,79 @@
+"""A service of its own for each module, and clips to give it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.local_stack import broker, postgres
+from app.local_stack.processes import free_port
+from tests.clips import Clip, draw_clip
+from tests.conftest import Inbox
+from tests.end_to_end.service import Foundation, Person, Service
+from tests.long_clips import make_long_clip
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
+    """The service on the embedded PostgreSQL and broker, without workers."""
+    folder = tmp_path_factory.mktemp("service")
+    database_folder, database_port = folder / "postgres", free_port()
+    broker_folder, broker_port = folder / "broker", free_port()
+    postgres.prepare(database_folder)
+    broker.prepare(broker_folder)
+    service = Service(
+        folder,
+        database=Foundation(
+            postgres.part(database_folder, port=database_port, settings=("fsync=off",)),
+            postgres.environment(database_folder, port=database_port, database="postgres"),
+        ),
+        broker=Foundation(
+            broker.part(broker_folder, port=broker_port), broker.environment(broker_folder, port=broker_port)
+        ),
+        inbox=mailbox,
+    )
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture
+def person(service: Service) -> Iterator[Person]:
+    """Somebody who has signed up."""
+    person = Person(service)
+    yield person
+    person.client.close()
+
+
+@pytest.fixture
+def make_person(service: Service) -> Iterator[Callable[[], Person]]:
+    """`make_person()`: one more."""
+    made: list[Person] = []
+
+    def make() -> Person:
+        made.append(Person(service))
+        return made[-1]
+
+    yield make
+    for person in made:
+        person.client.close()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where clips are drawn."""
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def clip(clips: Path) -> Clip:
+    """Five seconds, 25 pictures each."""
+    return draw_clip(clips / "clip.mp4", frames=125)
+
+
+@pytest.fixture(scope="session")
+def long_clip(clips: Path) -> Clip:
+    """All its frames are work enough to be caught at."""
+    return make_long_clip(clips / "long.mp4", frames=400)

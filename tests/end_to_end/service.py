@@ -1,0 +1,235 @@
+"""The whole service as separate processes, and somebody who uses it over HTTP."""
+
+import secrets
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import psycopg
+import redis
+
+from app.local_stack.processes import PROJECT, Part, Process, free_port
+from tests.conftest import PASSWORD, Inbox, command, wait_until
+
+# So that a test of what becomes of the dead takes no longer than it must.
+QUICK = {"LEASE_SECONDS": "2", "HEARTBEAT_SECONDS": "0.5", "SWEEP_SECONDS": "0.5"}
+ENDED = ("COMPLETED", "FAILED", "CANCELLED")
+
+
+@dataclass
+class Foundation:
+    """A database or broker: how it is started, and where the service finds it."""
+
+    part: Part
+    environment: dict[str, str]
+
+
+@dataclass
+class Service:
+    """A running service; `start_workers` adds workers to it."""
+
+    folder: Path
+    database: Foundation
+    broker: Foundation
+    inbox: Inbox
+    port: int = field(default_factory=free_port)
+    processes: dict[str, Process] = field(default_factory=dict)
+    workers: list[Process] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def objects(self) -> Path:
+        """Where the storage keeps its files."""
+        return self.folder / "objects"
+
+    def start(self) -> None:
+        """Start all but workers."""
+        self.environment = {
+            **self.database.environment,
+            **self.broker.environment,
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "STORAGE_URL": self.objects.as_uri(),
+            "SMTP_URL": self.inbox.url,
+            "MAIL_FROM": "Fotograma <no-reply@fotograma.test>",
+            "PUBLIC_URL": self.url,
+        }
+        self.begin("database", self.database.part)
+        self.begin("broker", self.broker.part)
+        migrate = [command("alembic"), "upgrade", "head"]
+        subprocess.run(migrate, cwd=PROJECT, env={"PATH": "/usr/bin", **self.environment}, check=True)
+        words = f"uvicorn main:app --port {self.port}".split()
+        self.begin("api", Part("API", words, lambda _: answers(f"{self.url}/health/live"), self.environment))
+
+    def begin(self, name: str, part: Part) -> Process:
+        """Start a part, or start it again."""
+        process = self.processes[name] = Process(part, log=self.folder / f"{name}.log")
+        process.wait_until_healthy()
+        return process
+
+    def start_workers(self, count: int = 1, **more: str) -> list[Process]:
+        """Workers by their literal command, ready when this returns."""
+        new = [self._start_worker(more) for _ in range(count)]
+        for worker in new:
+            worker.wait_until_healthy()
+        return new
+
+    def _start_worker(self, more: dict[str, str]) -> Process:
+        name = f"worker-{secrets.token_hex(4)}"
+        words = f"celery -A app.workers.celery_worker worker --loglevel=info -n {name}@%h".split()
+        worker = Process(
+            Part("Worker", words, lambda worker: " ready." in worker.output(), {**self.environment, **more}),
+            log=self.folder / f"{name}.log",
+        )
+        self.workers.append(worker)
+        return worker
+
+    def end_workers(self) -> None:
+        """End the workers by force."""
+        while self.workers:
+            self.workers.pop().kill()
+
+    def stop(self) -> None:
+        """End everything."""
+        self.end_workers()
+        for process in reversed(self.processes.values()):
+            process.stop()
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        with connect(self.environment) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def holder_of(self, video: dict[str, Any]) -> Process:
+        """The worker that works on a video now."""
+        held = self.rows("SELECT worker FROM segments WHERE video_id = %s AND status = 'PROCESSING'", video["id"])
+        pid = int(held[0][0].rpartition("-")[2])
+        return next(worker for worker in self.workers if worker.pid == pid)
+
+    def hold(self, video: dict[str, Any]) -> tuple[Process, list[psutil.Process]]:
+        """Stop the decoding of a video in the middle, with SIGSTOP; gives its worker and its decoders."""
+        probed = "SELECT 1 FROM videos WHERE id = %s AND probed_at IS NOT NULL"
+        wait_until(lambda: self.rows(probed, video["id"]), 30)
+        holder = self.holder_of(video)
+        held = decoders(holder)
+        assert held
+        for decoder in held:
+            decoder.suspend()
+        return holder, held
+
+    def objects_of(self, video: dict[str, Any]) -> list[Path]:
+        """The files that a video and its extractions have in storage."""
+        ids = (
+            video["id"],
+            *(str(one) for (one,) in self.rows("SELECT id FROM extractions WHERE video_id = %s", video["id"])),
+        )
+        return [path for path in self.objects.rglob("*") if path.is_file() and any(one in str(path) for one in ids)]
+
+
+def connect(environment: dict[str, str]) -> "psycopg.Connection[tuple[Any, ...]]":
+    """A connection of our own to the database that the DB_ variables name."""
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+    return psycopg.connect(
+        **{name: environment[f"DB_{variable}"] for name, variable in names.items()}, connect_timeout=2
+    )
+
+
+def answers_sql(environment: dict[str, str]) -> bool:
+    """Whether a database answers."""
+    try:
+        with connect(environment) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def answers(url: str) -> bool:
+    """Whether an address says that all is well."""
+    try:
+        return httpx2.get(url, timeout=2).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def takes_connections(url: str) -> bool:
+    """Whether a broker answers."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def decoders(worker: Process) -> list[psutil.Process]:
+    """The decoding processes of a worker."""
+    return [
+        child
+        for child in psutil.Process(worker.pid).children(recursive=True)
+        if "fotograma.child" in " ".join(child.cmdline())
+    ]
+
+
+def all_gone(processes: Sequence[psutil.Process]) -> bool:
+    """Whether none of these runs any more."""
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+class Person:
+    """Somebody who has signed up, and does everything over HTTP."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.email = f"someone-{secrets.token_hex(6)}@example.com"
+        self.client = httpx2.Client(base_url=service.url, timeout=20)
+        self.call("post", "/users/", 201, json={"email": self.email, "password": PASSWORD})
+        tokens = self.call("post", "/auth/token", 200, data={"username": self.email, "password": PASSWORD})
+        self.client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+
+    def call(self, method: str, path: str, status: int, **more: Any) -> Any:
+        """Ask, and give the JSON of an answer of that status."""
+        answer = self.client.request(method, path, **more)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    def upload(self, path: Path, **fields: str) -> dict[str, Any]:
+        """Upload a file."""
+        with path.open("rb") as file:
+            return self.call("post", "/videos/upload", 202, files={"file": (path.name, file)}, data=fields)
+
+    def video(self, video: dict[str, Any]) -> dict[str, Any]:
+        """How it is now."""
+        return self.call("get", f"/videos/{video['id']}", 200)
+
+    def wait_for(self, video: dict[str, Any], *statuses: str, within_seconds: float = 60) -> dict[str, Any]:
+        """The video once it has one of these states."""
+
+        def look() -> dict[str, Any] | None:
+            now = self.video(video)
+            assert now["status"] in statuses or now["status"] not in ENDED, now
+            return now if now["status"] in statuses else None
+
+        return wait_until(look, within_seconds)
+
+    def download(self, video: dict[str, Any]) -> bytes:
+        """The archive."""
+        answer = self.client.get(f"/videos/download/{video['id']}")
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    def mails(self) -> list[str]:
+        """The kinds of mail that have come."""
+        return [str(message["X-Fotograma-Kind"]) for message in self.service.inbox.to(self.email)]
+
+    def no_more_mail_comes(self) -> list[str]:
+        """The kinds of mail that have come, once none is owed any more."""
+        owed = "SELECT 1 FROM emails WHERE status = 'PENDING' AND recipient = %s"
+        wait_until(lambda: not self.service.rows(owed, self.email), 30)
+        return self.mails()
