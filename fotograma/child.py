@@ -1,7 +1,7 @@
 """The process inside the jail: locks itself in, then answers requests over its channel until that closes.
 
-Started by `fotograma.jail` as `python -m fotograma.child CHANNEL SOURCE SOURCE_KIND PARENT LIMITS`, with nothing open
-but the two descriptors it is told.
+Started by `fotograma.jail` as `python -m fotograma.child CHANNEL PARENT`, with nothing open but its channel, over which
+the video comes as a descriptor.
 """
 
 import ctypes
@@ -29,23 +29,27 @@ OPEN_FILES = 32
 
 def main() -> None:
     """Serve requests until the parent closes the channel."""
-    channel_fd, source_fd, source_kind, parent, limits_json = sys.argv[1:]
-    limits = Limits(**json.loads(limits_json))
-    _die_with(int(parent))
-    channel = socket.socket(fileno=int(channel_fd))
+    channel_fd, parent = (int(argument) for argument in sys.argv[1:])
+    _die_with(parent)
+    channel = socket.socket(fileno=channel_fd)
     try:
         # Before the locks, which keep Python from storing what it compiles; an import parses nothing of the video.
         from fotograma.decoding import OpenDecoder
     except ImportError as error:
         write_record(Failed("DECODER_CRASHED", str(error)), channel.sendall)
         return
-    _lock(limits)
-    reader = (AskingReader if source_kind == "asks" else DescriptorReader)(int(source_fd))
     try:
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+        lines = channel.makefile("rb")
+        video = json.loads(next(lines))
+        limits = Limits(**video["limits"])
+        _lock(limits)
+        reader = (AskingReader if video["kind"] == "asks" else DescriptorReader)(descriptors[0])
         decoder = OpenDecoder(reader, limits=limits)
-        for line in channel.makefile("rb"):
+        for line in lines:
             _serve(json.loads(line), decoder, channel, limits=limits)
-    except (EOFError, ConnectionError):
+    except (EOFError, ConnectionError, StopIteration, IndexError):
+        # The parent has gone, or has no video for this process after all.
         return
 
 

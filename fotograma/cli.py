@@ -305,8 +305,3 @@ def _progress(name: str) -> Iterator[Callable[[Progress], None] | None]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda progress: bar.update(task, completed=progress.frames_done, total=progress.frames_total)
-
-
-def main() -> None:
-    """Run the command."""
-    app()

@@ -17,7 +17,7 @@ from fotograma import __version__, image, linear, sparse
 from fotograma.errors import InputError, LimitExceeded
 from fotograma.jail import Source
 from fotograma.limits import Limits
-from fotograma.packets import Timeline
+from fotograma.packets import PacketIndex, Timeline
 from fotograma.parallel import Unfit
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader
@@ -30,7 +30,8 @@ from fotograma.work import Probed, Work
 def _opencv_version() -> str:
     # By the name of its folder: loading it, or the library that reads such folders, would cost every start its time.
     packages = Path(av.__file__).parents[1]
-    return next((found.name.split("-")[1] for found in packages.glob("opencv_python_headless-*.dist-info")), "unknown")
+    folders = packages.glob("opencv_python_headless-*.dist-info")
+    return next((folder.stem.partition("-")[2] for folder in folders), "unknown")
 
 
 ENGINE = {
@@ -49,9 +50,7 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
         LimitExceeded: it is larger than `limits`.
     """
     with open_video(reader.clone(), limits=limits, stream=stream) as video:
-        index = video.packet_index()
-    with open_video(reader.clone(), limits=limits, stream=stream) as video:
-        first = _first_frame(video, limits=limits)
+        first, index = _first_frame_and_index(video, limits=limits)
         timeline = index.timeline(first_pts=first.pts)
         facts = Facts(
             media=_media(video, first, timeline),
@@ -65,19 +64,19 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
         return Probed(facts, index, codec, video.stream.sample_aspect_ratio, cut_off)
 
 
-def _first_frame(video: Video, *, limits: Limits) -> Frame:
+def _first_frame_and_index(video: Video, *, limits: Limits) -> tuple[Frame, PacketIndex]:
     # Some decoders learn the size only from the packets, and tell what is too large in no other way than in the log.
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as log:
-            first = next(video.frames(), None)
+            first, index = video.probe()
     finally:
         av.logging.set_level(av.logging.PANIC)
     if first is None:
         if any(message.startswith("Picture size ") for _, _, message in log):
             raise LimitExceeded("LIMIT_PIXELS", f"allowed are {limits.max_pixels} pixels")
         raise InputError("NO_FRAMES")
-    return first
+    return first, index
 
 
 def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,37 @@ Source = Path | int | RandomReader
 """A path, an open descriptor (which stays the caller's), or a reader."""
 
 
+@dataclass(frozen=True)
+class _Started:
+    process: "subprocess.Popen[bytes]"
+    channel: socket.socket
+
+
+_spares: list[_Started] = []
+
+
+def warm() -> None:
+    """Start the process of the next `Jail` now, so that its libraries load while the caller does something else."""
+    _spares.append(_start())
+
+
+def _start() -> _Started:
+    channel, child_channel = socket.socketpair()
+    with child_channel:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "fotograma.child", str(child_channel.fileno()), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(child_channel.fileno(),),
+            cwd="/",
+            # Nothing of the parent's environment. The first keeps numpy from starting threads, the second one arena.
+            env={"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+            start_new_session=True,
+        )
+    return _Started(process, channel)
+
+
 class Jail:
     """A child process with one video open. Its thread must live as long as it does: the child dies with its thread."""
 
@@ -51,28 +82,23 @@ class Jail:
             self._reads, child_reads = socket.socketpair()
             descriptor = child_reads.detach()
             self._reader, kind = source, "asks"
-        self._channel, child_channel = socket.socketpair()
-        with child_channel:
-            try:
-                self._child = self._start(child_channel.fileno(), descriptor, kind)
-            finally:
-                os.close(descriptor)
+        try:
+            started = _spares.pop() if _spares else _start()
+            self._child, self._channel = started.process, started.channel
+            self._hand_over(descriptor, kind)
+        finally:
+            os.close(descriptor)
         if self._reads is not None and self._reader is not None:
             self._reads.sendall(struct.pack("<Q", self._reader.size))
 
-    def _start(self, channel: int, source: int, kind: str) -> "subprocess.Popen[bytes]":
-        arguments = [str(channel), str(source), kind, str(os.getpid()), json.dumps(asdict(self._limits))]
-        return subprocess.Popen(
-            [sys.executable, "-I", "-m", "fotograma.child", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(channel, source),
-            cwd="/",
-            # Nothing of the parent's environment. The first keeps numpy from starting threads, the second one arena.
-            env={"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
-            start_new_session=True,
-        )
+    def _hand_over(self, descriptor: int, kind: str) -> None:
+        """Give the child its video and its limits."""
+        try:
+            # One byte carries the descriptor, so that no line of what follows can be taken along with it.
+            socket.send_fds(self._channel, [b"\0"], [descriptor])
+            self._channel.sendall(json.dumps({"kind": kind, "limits": asdict(self._limits)}).encode() + b"\n")
+        except OSError:
+            raise self._why_it_ended() from None
 
     def __enter__(self) -> Self:
         return self

@@ -98,15 +98,17 @@ def _by_span(
         idle: deque[_SpanDecoder] = deque()
 
         def work(task: Span) -> list[Wanted[T]]:
-            decoder = idle.popleft()
+            try:
+                decoder = idle.popleft()
+            except IndexError:
+                # The first task of a thread opens its own, beside the others.
+                video = opened.enter_context(open_video(reader.clone(), limits=limits, stream=stream))
+                decoder = _SpanDecoder(video, index, threads=1)
             try:
                 return [Wanted(packet, make(frame, packet)) for packet, frame in decoder.frames(task)]
             finally:
                 idle.append(decoder)
 
-        for _ in range(workers):
-            video = opened.enter_context(open_video(reader.clone(), limits=limits, stream=stream))
-            idle.append(_SpanDecoder(video, index, threads=1))
         for results in _in_order(pool, work, tasks, ahead=workers + 1):
             yield from results
 

@@ -125,8 +125,8 @@ class _Clock:
 
 
 class Video:
-    """An open video and its chosen stream. Read it once, by `packets` or by `frames`; open it again to read it again:
-    seeking back to the beginning is not exact in every container."""
+    """An open video and its chosen stream. It is read once, by `probe`, `frames` or `packets`: seeking back to the
+    beginning is not exact in every container, so that whoever reads again opens again."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.container = container
@@ -138,36 +138,22 @@ class Video:
         assert stream.time_base is not None
         self.time_base: Fraction = stream.time_base
 
-    def packet_index(self) -> PacketIndex:
-        """Read all packets without decoding any."""
+    def probe(self) -> tuple[Frame | None, PacketIndex]:
+        """The first frame, and the index of all packets; nothing behind the first frame is decoded."""
         index = PacketIndex(self.time_base)
-        context = self.stream.codec_context
-        framing = Framing.of(context.name, context.extradata) if context.name == "hevc" else None
-        for packet in self.packets():
-            if packet.size == 0:
-                continue
-            if len(index) == MOST_PACKETS:
-                index.complete = False
-                break
-            if framing is not None:
-                index.top_layer = max(index.top_layer, bitstream.temporal_layer(framing, memoryview(packet)))
-            index.add(
-                pts=None if self._has_no_pts else packet.pts,
-                dts=packet.dts,
-                duration=packet.duration or 0,
-                size=packet.size,
-                position=-1 if packet.pos is None else packet.pos,
-                flags=KEY * packet.is_keyframe | DISCARD * packet.is_discard | CORRUPT * packet.is_corrupt,
-            )
+        packets = self._noted(index)
+        first = next(self.frames(packets), None)
+        for _ in packets:
+            pass
         index.complete = index.complete and not self.damage.read_errors
-        return index
+        return first, index
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, packets: "Iterator[av.Packet[VideoStream]] | None" = None) -> Iterator[Frame]:
         """Decode all frames in presentation order, on one thread. What can't be decoded is counted in `damage`."""
         clock = _Clock()
         previous_pts: int | None = None
         duration = self._usual_duration()
-        for picture in self._pictures():
+        for picture in self._pictures(packets or self.packets()):
             pts = clock.read(None if self._has_no_pts else picture.pts, picture.dts)
             if pts is None:
                 self.damage.frames_without_time += not self._has_no_pts
@@ -180,8 +166,8 @@ class Video:
             self.damage.sizes.add((picture.width, picture.height))
             self.damage.frames_corrupt += picture.is_corrupt
             self.damage.field_pairs = self.damage.field_pairs or picture.interlaced_frame
-            yield Frame(picture, self.damage.frames_given, pts, self._is_key(picture), pts + duration)
             self.damage.frames_given += 1
+            yield Frame(picture, self.damage.frames_given - 1, pts, self._is_key(picture), pts + duration)
         self.damage.whole = True
 
     def _usual_duration(self) -> int:
@@ -195,9 +181,9 @@ class Video:
             return picture.dts in self._key_dts
         return bool(picture.key_frame)
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
+    def _pictures(self, packets: "Iterator[av.Packet[VideoStream]]") -> Iterator[av.VideoFrame]:
         self.stream.thread_type = "NONE"
-        for packet in self.packets():
+        for packet in packets:
             if packet.has_sidedata("encryption_info"):
                 raise InputError("ENCRYPTED")
             self.damage.packets_seen += packet.size > 0 and not packet.is_discard
@@ -211,6 +197,27 @@ class Video:
                 raise LimitExceeded("LIMIT_MEMORY") from error
             except av.FFmpegError:
                 self.damage.packets_failed += 1
+
+    def _noted(self, index: PacketIndex) -> "Iterator[av.Packet[VideoStream]]":
+        """All packets, each written into `index` as it passes."""
+        context = self.stream.codec_context
+        framing = Framing.of(context.name, context.extradata) if context.name == "hevc" else None
+        for packet in self.packets():
+            if packet.size and len(index) == MOST_PACKETS:
+                index.complete = False
+                return
+            if packet.size:
+                if framing is not None:
+                    index.top_layer = max(index.top_layer, bitstream.temporal_layer(framing, memoryview(packet)))
+                index.add(
+                    pts=None if self._has_no_pts else packet.pts,
+                    dts=packet.dts,
+                    duration=packet.duration or 0,
+                    size=packet.size,
+                    position=-1 if packet.pos is None else packet.pos,
+                    flags=KEY * packet.is_keyframe | DISCARD * packet.is_discard | CORRUPT * packet.is_corrupt,
+                )
+            yield packet
 
     def packets(self) -> "Iterator[av.Packet[VideoStream]]":
         """The stream's packets from where the container stands; a read error ends them."""
