@@ -46,6 +46,7 @@ _PLANAR = {
     for sampling in ("420", "422", "444")
     for depth in ("", "10le", "12le")
 }
+_FROM_LIMITED: Pixels = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 # Formats that can keep transparency.
 _WITH_ALPHA = frozenset({"png", "webp", "avif"})
 
@@ -153,7 +154,9 @@ def rgb(picture: av.VideoFrame, *, alpha: bool, hdr: bool) -> Pixels:
         filters += ["setpts=N", "format=rgb48le", HALD]
     converted = _graph(picture, ",".join([*filters, f"format={'bgra' if transparent else 'bgr24'}"])).convert(picture)
     channels = 4 if transparent else 3
-    return _plane(converted, 0, bytes_per_pixel=channels).reshape(picture.height, picture.width, channels)
+    pixels = _plane(converted, 0, bytes_per_pixel=channels).reshape(picture.height, picture.width, channels)
+    # The scaler takes every grey format for full range, whatever it is told.
+    return _FROM_LIMITED[pixels] if in_range == "tv" and picture.format.name.startswith("gray") else pixels
 
 
 def checksum(picture: av.VideoFrame) -> str:
