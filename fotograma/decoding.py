@@ -14,10 +14,10 @@ import av.logging
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from fotograma import __version__, image, linear, sparse
-from fotograma.errors import InputError, LimitExceeded
+from fotograma.errors import FotogramaError, InputError, LimitExceeded
 from fotograma.jail import Source
 from fotograma.limits import Limits
-from fotograma.packets import PacketIndex, Timeline
+from fotograma.packets import Timeline
 from fotograma.parallel import Unfit
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader
@@ -50,7 +50,9 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
         LimitExceeded: it is larger than `limits`.
     """
     with open_video(reader.clone(), limits=limits, stream=stream) as video:
-        first, index = _first_frame_and_index(video, limits=limits)
+        first, index = video.probe()
+        if first is None:
+            raise _why_no_frames(reader, limits=limits, stream=stream)
         timeline = index.timeline(first_pts=first.pts)
         facts = Facts(
             media=_media(video, first, timeline),
@@ -64,19 +66,15 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
         return Probed(facts, index, codec, video.stream.sample_aspect_ratio, cut_off)
 
 
-def _first_frame_and_index(video: Video, *, limits: Limits) -> tuple[Frame, PacketIndex]:
-    # Some decoders learn the size only from the packets, and tell what is too large in no other way than in the log.
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as log:
-            first, index = video.probe()
-    finally:
+def _why_no_frames(reader: OffsetReader, *, limits: Limits, stream: int | None) -> FotogramaError:
+    """Some decoders learn the size only from the packets, and what is too large they tell in the log alone."""
+    with open_video(reader.clone(), limits=limits, stream=stream) as video, av.logging.Capture() as log:
+        av.logging.set_level(av.logging.ERROR)
+        next(video.frames(), None)
         av.logging.set_level(av.logging.PANIC)
-    if first is None:
-        if any(message.startswith("Picture size ") for _, _, message in log):
-            raise LimitExceeded("LIMIT_PIXELS", f"allowed are {limits.max_pixels} pixels")
-        raise InputError("NO_FRAMES")
-    return first, index
+    if any(message.startswith("Picture size ") for _, _, message in log):
+        return LimitExceeded("LIMIT_PIXELS", f"allowed are {limits.max_pixels} pixels")
+    return InputError("NO_FRAMES")
 
 
 def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:

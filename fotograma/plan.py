@@ -1,6 +1,5 @@
 """Plan: which frames to take and how to write them; checked once, spoken by CLI, library, API and page alike."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -17,6 +16,7 @@ ImageFormat = Literal["jpg", "png", "webp", "avif"]
 
 SHORTEST_STEP = Fraction(1, 1000)
 MOST_TARGETS = 100_000
+LATEST_SECONDS = 10**12
 # Room for the ratio of any two decimals that are taken.
 LONGEST_TIME = 80
 
@@ -261,7 +261,8 @@ def _from_fields(kind: type[Any], values: dict[str, Any], **given: Any) -> Any:
 def _seconds(value: Any, name: str) -> Seconds:
     if isinstance(value, str):
         return parse_seconds(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    if not is_number or not -LATEST_SECONDS < value < LATEST_SECONDS:
         raise PlanError(f"`{name}` must be a number of seconds")
     # A float's shortest spelling is the decimal its writer meant: 0.7 is 7/10.
     return Fraction(str(value))

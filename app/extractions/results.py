@@ -6,8 +6,8 @@ Keys carry segment and token, so that nothing is ever overwritten and what a dea
 import json
 import re
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from app.storage import ObjectSink, ObjectSource
 from fotograma.manifest import Row
@@ -61,15 +61,26 @@ def place_of(key: str) -> Place | None:
         return None
 
 
-def write_rows(storage: ObjectSink, place: Place, *, engine: dict[str, str], rows: Sequence[Row]) -> None:
-    """Leave the rows of a segment: a line that says what decoded them, then a line each."""
+@dataclass(frozen=True)
+class Rows:
+    """What is known of a segment's frames."""
+
+    source: dict[str, Any]
+    """The manifest's word on the video, by who decoded it: another stream of it has another."""
+    engine: dict[str, str]
+    """What decoded and encoded."""
+    rows: list[Row]
+
+
+def write_rows(storage: ObjectSink, place: Place, segment: Rows) -> None:
+    """Leave the rows of a segment: a line that says where they come from, then a line each."""
     with storage.open_writer(place.rows, content_type="application/jsonl") as writer:
-        writer.write(json.dumps(engine).encode() + b"\n")
-        for row in rows:
+        writer.write(json.dumps({"source": segment.source, "engine": segment.engine}).encode() + b"\n")
+        for row in segment.rows:
             writer.write(json.dumps(asdict(row)).encode() + b"\n")
 
 
-def read_rows(storage: ObjectSource, place: Place) -> tuple[dict[str, str], list[Row]]:
+def read_rows(storage: ObjectSource, place: Place) -> Rows:
     """What `write_rows` left."""
-    engine, *rows = b"".join(storage.read(place.rows)).splitlines()
-    return json.loads(engine), [Row(**json.loads(row)) for row in rows]
+    head, *rows = b"".join(storage.read(place.rows)).splitlines()
+    return Rows(**json.loads(head), rows=[Row(**json.loads(row)) for row in rows])

@@ -118,8 +118,11 @@ def cut(
     packet_index: bytes,
     ranges: Sequence[Range],
     frames_total: int | None,
+    usual_stream: bool = True,
 ) -> Claim | None:
     """The probe is done: keep what it says, and cut the extraction into segments.
+
+    What it says of another than the `usual_stream` is kept only where nothing is known of the video yet.
 
     Returns:
         The claim of the first segment, which the same worker holds on to; None when only the probe was asked for.
@@ -129,7 +132,7 @@ def cut(
     _write(
         session, claim, step=Step.FRAMES, start_pts=first.start_pts, end_pts=first.end_pts, lease_expires_at=_lease()
     )
-    videos.record_probe(session, claim.video_id, media=media, packet_index=packet_index)
+    videos.record_probe(session, claim.video_id, media=media, packet_index=packet_index, replace=usual_stream)
     if claim.extraction_id is None:
         session.execute(delete(Segment).where(Segment.id == claim.segment_id))
         return None

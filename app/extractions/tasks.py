@@ -22,7 +22,6 @@ class Task:
     filename: str
     size_bytes: int
     archive_name: str
-    media: dict[str, Any] | None
     plan: dict[str, Any] | None
     """None where only the probe was asked for."""
 
@@ -47,7 +46,6 @@ def task_of(session: Session, claim: Claim) -> Task:
         filename=video.filename,
         size_bytes=video.size_bytes,
         archive_name=archive_name(video.filename),
-        media=video.media,
         plan=plan,
     )
 

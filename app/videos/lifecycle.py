@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from app.database import new_id, open_session
@@ -86,11 +86,13 @@ def remove_abandoned_uploads(storage: Storage) -> None:
         drop_upload(storage, upload_id)
 
 
-def record_probe(session: Session, video_id: uuid.UUID, *, media: dict[str, Any], packet_index: bytes) -> None:
-    """Keep what the probe found out."""
+def record_probe(
+    session: Session, video_id: uuid.UUID, *, media: dict[str, Any], packet_index: bytes, replace: bool = True
+) -> None:
+    """Keep what the probe found out; in place of an earlier one only if `replace`."""
     session.execute(
         update(Video)
-        .where(Video.id == video_id)
+        .where(Video.id == video_id, true() if replace else Video.probed_at.is_(None))
         .values(media=media, packet_index=packet_index, probed_at=func.now(), error_code=None, error_message=None)
     )
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -19,7 +19,9 @@ from app.errors import ServiceError
 from app.extractions import lifecycle, results, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
+from app.extractions.results import Rows
 from app.extractions.segment_lifecycle import Claim, Range
+from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
 from app.workers.lease import Lease
@@ -98,28 +100,34 @@ def _decode(lease: Lease, storage: Storage) -> None:
         lease.on_given_up(jail.kill)
         facts = jail.probe(stream=plan.stream if plan else None)
         if claim.step == Step.PROBE:
-            media = extraction.describe(facts, name=task.filename, size=task.size_bytes)
             total = extraction.expected_frames(plan, facts) if plan else None
             cut = _persist(
                 lambda session: segment_lifecycle.cut(
                     session,
                     claim,
-                    media=media,
+                    media=_source(task, facts),
                     packet_index=facts.packet_index,
                     ranges=[Range()],
                     frames_total=total,
+                    usual_stream=plan is None or plan.stream is None,
                 )
             )
             if cut is None:
                 return
             lease.claim = claim = cut
         assert plan is not None
-        is_last = _take_frames(lease, storage, jail, plan, facts)
+        is_last = _take_frames(lease, storage, jail, plan, facts, source=_source(task, facts))
     if is_last:
         _join(lease, storage)
 
 
-def _take_frames(lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: Facts) -> bool:
+def _source(task: Task, facts: Facts) -> dict[str, Any]:
+    return extraction.describe(facts, name=task.filename, size=task.size_bytes)
+
+
+def _take_frames(
+    lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: Facts, *, source: dict[str, Any]
+) -> bool:
     """Whether this was the extraction's last segment, so that the lease is now that of the join."""
     claim = lease.claim
     place = claim.place
@@ -137,7 +145,8 @@ def _take_frames(lease: Lease, storage: Storage, jail: Jail, plan: Plan, facts: 
         )
         for _ in frames:
             lease.frames_done = len(collected.rows)
-    results.write_rows(storage, place, engine={**facts.engine, "path": collected.path}, rows=collected.rows)
+    engine = {**facts.engine, "path": collected.path}
+    results.write_rows(storage, place, Rows(source=source, engine=engine, rows=collected.rows))
     with lease.handing_over():
         join = _persist(
             lambda session: segment_lifecycle.finish_frames(
@@ -174,16 +183,16 @@ def _join(lease: Lease, storage: Storage) -> None:
 
         archive = EntryWriter(write)
         rows: list[Row] = []
-        engine: dict[str, str] = {}
+        origin = Rows(source={}, engine={}, rows=[])
         warnings: list[dict[str, str]] = []
         for segment in segments:
-            engine, part = results.read_rows(storage, segment.place)
-            archive.copy(storage.read(segment.place.entries), [row.entry for row in part])
-            rows.extend([replace(row, sequence=len(rows) + number) for number, row in enumerate(part)])
+            origin = results.read_rows(storage, segment.place)
+            archive.copy(storage.read(segment.place.entries), [row.entry for row in origin.rows])
+            rows.extend([replace(row, sequence=len(rows) + number) for number, row in enumerate(origin.rows)])
             warnings.extend(warning for warning in segment.warnings if warning not in warnings)
         assert task.plan is not None
         plan = Plan.from_json(task.plan)
-        summary = extraction.close(archive, rows, warnings, source=task.media or {}, plan=plan, engine=engine)
+        summary = extraction.close(archive, rows, warnings, source=origin.source, plan=plan, engine=origin.engine)
     finished = lifecycle.Archive(
         key=place.archive,
         size_bytes=size_bytes,

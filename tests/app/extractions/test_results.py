@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from app.database import new_id
-from app.extractions.results import Place, place_of, read_rows, write_rows
+from app.extractions.results import Place, Rows, place_of, read_rows, write_rows
 from app.storage import Storage
 from fotograma.manifest import Row
 
@@ -38,9 +38,10 @@ def place(storage: Storage):
 
 @pytest.mark.parametrize("rows", [[], [ROW, ROW]])
 def test_rows_come_back_as_they_were(storage: Storage, place: Place, rows: list[Row]):
-    write_rows(storage, place, engine={"av": "18"}, rows=rows)
+    segment = Rows(source={"name": "a.mp4"}, engine={"av": "18"}, rows=rows)
+    write_rows(storage, place, segment)
 
-    assert read_rows(storage, place) == ({"av": "18"}, rows)
+    assert read_rows(storage, place) == segment
 
 
 def test_a_key_tells_whose_it_is(place: Place):
