@@ -243,7 +243,9 @@ def open_video(reader: Reader, *, limits: Limits, stream: int | None = None) -> 
         InputError: it is no video that may be decoded.
         LimitExceeded: it has too many streams or too many pixels.
     """
-    av.logging.set_level(av.logging.PANIC)
+    # None, not PANIC: at any level a decoder's own thread would wait for Python's lock to have its message dropped, and
+    # never get it while a decoder is being closed.
+    av.logging.set_level(None)
     guards = {"format_whitelist": FORMATS, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
     guards |= {"max_pixels": str(limits.max_pixels), "max_streams": str(limits.max_streams)}
     reader.seek(0, 0)
