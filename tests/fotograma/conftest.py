@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,12 +53,17 @@ class Archive:
     data: bytes
     summary: Summary | None = None
 
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """All that is in it."""
+        with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
     def read(self, name: str) -> bytes:
         """A file in it."""
-        with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
-            return archive.read(name)
+        return self.files[name]
 
-    @property
+    @cached_property
     def manifest(self) -> dict[str, Any]:
         """`manifest.json`."""
         shown: dict[str, Any] = json.loads(self.read("manifest.json"))

@@ -18,11 +18,11 @@ import fotograma
 from tests import broken_clips
 from tests.fotograma.conftest import Archive, Draw, Take
 
-COMMAND = str(Path(sys.executable).parent / "fotograma")
+COMMAND = [sys.executable, "-m", "fotograma"]
 
 
 def run(*words: object, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, cwd=folder, timeout=60)
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=folder, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_an_interrupt_leaves_no_half_written_file(
     draw: Draw, empty_folder: Path, wait_until: Callable[..., object]
 ) -> None:
     clip = draw("large.mkv", size=(1280, 720), frames=300, codec="mjpeg")
-    command = [COMMAND, "extract", str(clip.path), "--all", "-o", str(empty_folder / "frames.zip")]
+    command = [*COMMAND, "extract", str(clip.path), "--all", "-o", str(empty_folder / "frames.zip")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         wait_until(lambda: any(path.stat().st_size for path in empty_folder.iterdir()))
         children = psutil.Process(process.pid).children()
