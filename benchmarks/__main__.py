@@ -20,18 +20,24 @@ def main(
     files: Annotated[list[Path] | None, typer.Argument(help="Videos; without any, clips are drawn.")] = None,
     work: Annotated[list[str] | None, typer.Option(help="1s, 10s, keyframes, all; several times for several.")] = None,
     clip: Annotated[list[str] | None, typer.Option(help="Only these of the drawn clips.")] = None,
+    peer: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(PEERS)}.")] = None,
     scale: Annotated[float, typer.Option(min=0.05, help="How long drawn clips are, times the usual.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is run, in turn.")] = 3,
     results: Annotated[Path, typer.Option(help="Where results are kept; cases measured again are replaced.")] = RESULTS,
-    publish: Annotated[bool, typer.Option(help="Write docs/benchmarks.md and its plot from all kept results.")] = False,
+    publish: Annotated[
+        bool, typer.Option(help="Only write docs/benchmarks.md and its plot, from all kept results.")
+    ] = False,
+    note: Annotated[str, typer.Option(help="With --publish: what else is to be said of clips and machine.")] = "",
 ) -> None:
     """Measure the command `fotograma` beside others, on this machine."""
     installed = [peer for peer in PEERS if is_here(peer)]
     if missing := sorted(set(PEERS) - set(installed)):
         print(f"not installed, left out: {', '.join(missing)}")
+    if peer:
+        installed = [name for name in installed if name in peer]
     kept = Results.load(results)
     asked: list[tuple[Path, str, tuple[str, ...]]] = [(file, file.stem, tuple(work or WORKS)) for file in files or []]
-    if not files:
+    if not files and not publish:
         for wanted in inputs.INPUTS:
             if clip and wanted.name not in clip:
                 continue
@@ -49,7 +55,7 @@ def main(
                 kept.replace(case)
                 kept.save(results)
     if publish:
-        report.publish(kept)
+        report.publish(kept, note=note)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ class Run:
     cpu_seconds: float
     """Of all its processes."""
     peak_bytes: int
-    """The peaks of its processes, added up: at least what it really held at once; 0 where the system doesn't tell."""
+    """Of those of its processes that ran at the same time, the peaks added up: at least what it held at once. 0 where
+    the system doesn't tell."""
     output: str
 
 
@@ -50,7 +51,7 @@ def run(arguments: list[str]) -> Run:
     """
     began = time.perf_counter()
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peaks: dict[int, int] = {}
+    peaks = [0]
     ended = threading.Event()
     sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended))
     sampler.start()
@@ -64,7 +65,7 @@ def run(arguments: list[str]) -> Run:
         last = (errors.strip().splitlines() or [""])[-1]
         raise Failed(f"status {process.returncode}: {last}")
     cpu_seconds = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(wall_seconds, cpu_seconds, sum(peaks.values()), output)
+    return Run(wall_seconds, cpu_seconds, max(peaks), output)
 
 
 def limit_run(arguments: list[str]) -> Run:
@@ -74,10 +75,10 @@ def limit_run(arguments: list[str]) -> Run:
     return Run(told["wall_seconds"], told["cpu_seconds"], found.peak_bytes, found.output)
 
 
-def _sample(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
-    """Note the peak of each process under `root` until the end; the kernel keeps the peaks, so seldom is enough."""
+def _sample(root: int, peaks: list[int], ended: threading.Event) -> None:
+    """Note the peaks of `root` and all under it until the end; the kernel keeps each one's, so seldom is enough."""
     while not ended.wait(SAMPLE_SECONDS):
-        waiting = [root]
+        waiting, together = [root], 0
         while waiting:
             pid = waiting.pop()
             try:
@@ -86,6 +87,6 @@ def _sample(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
                     waiting += map(int, (task / "children").read_text().split())
             except OSError:  # It has ended, or this is no Linux.
                 continue
-            for line in status.splitlines():
-                if line.startswith("VmHWM:"):
-                    peaks[pid] = max(peaks.get(pid, 0), int(line.split()[1]) * 1024)
+            lines = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+            together += sum(int(line.split()[1]) * 1024 for line in lines)
+        peaks.append(together)

@@ -23,22 +23,24 @@ HEAD = """\
 
 Whole commands, from a file on disk to a ZIP of JPEGs (quality 90) on disk, start-up and all. Everybody did the same
 work on the same machine in turn; seconds are medians. `just bench` measures again, on drawn clips or on files you name,
-and `just bench --publish` writes this page. Your numbers will differ; the ratios should not differ much.
+and `just bench --publish` then writes this page.
 
 ![Seconds for the same frames](images/benchmarks.svg)
 
-{machine}
+{machine} {note}
 
 """
 TABLE_HEAD = """\
-| clip | frames wanted | fotograma | best exact other | times as long | limit | of the limit | our CPU | our memory |
-|---|---|---|---|---|---|---|---|---|
+| clip | frames wanted | fotograma | best exact other | times as long | limit | of limit | our CPU | its CPU | memory |
+|---|---|---|---|---|---|---|---|---|---|
 """
 MEANING = """
 **Exact** is who gave the same frames: as many, at the same times, and showing the same. The others are named below and
 not ranked. **The limit** is what the machine could do at best: packets already in memory, only those decoded that the
 wanted frames need, on all cores, and JPEGs of just these; no start-up, no reading, no ZIP. Short works are mostly
-start-up, and far from it. **Memory** is the peaks of command and jail added up.
+start-up, and far from it. **CPU** is processor seconds of all processes: where the load average above is higher than
+the cores, other work took its share, and these are steadier than seconds. **Memory** is the peaks of command and jail
+added up.
 
 The others, each written to be fast and right: `ffmpeg select` is the command with `select=`, a seek for each frame
 where frames are far apart, or `-skip_frame nokey`; `ffmpeg fps` is what most pages show; OpenCV reads all frames, or
@@ -92,10 +94,12 @@ def as_text(case: Case) -> str:
     return "\n".join(lines)
 
 
-def publish(results: Results) -> None:
+def publish(results: Results, *, note: str) -> None:
     """Write the page and its plot."""
     rows = "".join(_row(case) for case in results.cases)
-    PAGE.write_text(HEAD.format(machine=results.machine) + TABLE_HEAD + rows + MEANING + _everybody(results.cases))
+    PAGE.write_text(
+        HEAD.format(machine=results.machine, note=note) + TABLE_HEAD + rows + MEANING + _everybody(results.cases)
+    )
     PLOT.parent.mkdir(parents=True, exist_ok=True)
     PLOT.write_text(_plot(results.cases))
 
@@ -114,6 +118,7 @@ def _row(case: Case) -> str:
         f"{limit.wall_seconds:.2f} s",
         f"{us.wall_seconds / limit.wall_seconds:.2f} x",
         f"{us.cpu_seconds:.2f} s",
+        f"{case.took[best].cpu_seconds:.2f} s" if best else "",
         f"{us.peak_bytes / 1e6:.0f} MB",
     ]
     return f"| {' | '.join(cells)} |\n"
@@ -128,9 +133,14 @@ def _everybody(cases: list[Case]) -> str:
         for who, took in sorted(case.took.items(), key=lambda each: (bool(each[1].fault), each[1].wall_seconds)):
             measured = (f"{took.wall_seconds:.2f}", f"{took.cpu_seconds:.2f}", f"{took.peak_bytes / 1e6:.0f} MB")
             shown = measured if took.rounds else ("", "", "")
-            lines.append(f"| {who} | {' | '.join(shown)} | {took.fault} |\n")
+            lines.append(f"| {who} | {' | '.join(shown)} | {_short(took.fault)} |\n")
         lines.append("\n")
     return "".join(lines).rstrip() + "\n"
+
+
+def _short(fault: str) -> str:
+    """A peer's last words may be long, and name its own sources."""
+    return "fails" if fault.startswith("status") else fault
 
 
 def _machine() -> str:
@@ -151,6 +161,8 @@ def _machine() -> str:
         versions.append(f"ffmpeg command {told.split()[2]}")
     except OSError:
         pass
+    if hasattr(os, "getloadavg"):
+        versions.append(f"load average {os.getloadavg()[1]:.1f}")
     day = datetime.now(UTC).date().isoformat()
     return f"{os.cpu_count()} cores of {model}, {platform.system()} {platform.machine()}; {', '.join(versions)}; {day}."
 
@@ -158,7 +170,7 @@ def _machine() -> str:
 COLORS = {US: "#2563eb", "ffmpeg select": "#64748b", "decord": "#b45309", "TorchCodec": "#be123c", "PyAV": "#047857"}
 OTHER_COLOR = "#a16207"
 BAR_HEIGHT, BAR_GAP, CASE_GAP = 13, 3, 16
-LEFT, BARS_WIDTH, RIGHT = 250, 440, 150
+LEFT, BARS_WIDTH, RIGHT = 250, 440, 190
 MOST_PEERS = 2
 
 
