@@ -36,8 +36,8 @@ Best = Annotated[
     str | None, typer.Option(metavar="TIME", help="The sharpest frame of each interval.", rich_help_panel=WHICH)
 ]
 All = Annotated[bool, typer.Option("--all", help="Each frame.", rich_help_panel=WHICH)]
-Start = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing before.", rich_help_panel=RANGE)]
-End = Annotated[str | None, typer.Option(metavar="TIME", help="Nothing from then on.", rich_help_panel=RANGE)]
+Start = Annotated[str | None, typer.Option(metavar="TIME", help="From this time on.", rich_help_panel=RANGE)]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="Before this time.", rich_help_panel=RANGE)]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="At most N frames.", rich_help_panel=RANGE)]
 Dedupe = Annotated[
     int | None,

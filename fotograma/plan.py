@@ -133,9 +133,10 @@ class Plan:
 
     mode: Mode
     start: Seconds = Fraction(0)
-    """Nothing before this time is chosen (seconds from the first frame)."""
+    """Seconds from the first frame: targets begin here (what is on screen then may have begun before), and so do the
+    frames of the modes without targets."""
     end: Seconds | None = None
-    """Nothing from this time on is chosen."""
+    """Targets and frames lie before this time."""
     limit: int | None = None
     """At most so many frames, the first ones."""
     dedupe: int | None = None

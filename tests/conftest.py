@@ -4,13 +4,12 @@ starts none."""
 import secrets
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import httpx2
 import pytest
@@ -20,22 +19,10 @@ from app.database import get_engine
 from app.local_stack import broker, postgres
 from app.local_stack.mailbox import Mailbox
 from app.local_stack.processes import Part, Process, free_port
+from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery staple"
-
-T = TypeVar("T")
-
-
-def wait_until(condition: Callable[[], T], within_seconds: float = 10) -> T:
-    """What `condition` gives once it is true; a test fails when it does not become so in time."""
-    deadline = time.monotonic() + within_seconds
-    while True:
-        if value := condition():
-            return value
-        if time.monotonic() > deadline:
-            pytest.fail(f"still not so after {within_seconds} s: {value!r}")
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session", name="wait_until")

@@ -13,7 +13,8 @@ import psycopg
 import redis
 
 from app.local_stack.processes import PROJECT, Part, Process, free_port
-from tests.conftest import PASSWORD, Inbox, command, wait_until
+from tests.conftest import PASSWORD, Inbox, command
+from tests.waiting import wait_until
 
 # So that a test of what becomes of the dead takes no longer than it must.
 QUICK = {"LEASE_SECONDS": "2", "HEARTBEAT_SECONDS": "0.5", "SWEEP_SECONDS": "0.5"}

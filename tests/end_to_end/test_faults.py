@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.clips import Clip
-from tests.conftest import wait_until
 from tests.end_to_end.archives import pictures_in
 from tests.end_to_end.service import QUICK, Person, Service, all_gone
+from tests.waiting import wait_until
 
 ALL = '{"mode": "all"}'
 

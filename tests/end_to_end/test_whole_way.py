@@ -20,9 +20,10 @@ from app.settings import Settings
 from app.storage import open_storage
 from tests import broken_clips
 from tests.clips import Clip, draw_clip
-from tests.conftest import command, wait_until
+from tests.conftest import command
 from tests.end_to_end.archives import manifest_of, pictures_in
 from tests.end_to_end.service import Person, Service, answers
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)

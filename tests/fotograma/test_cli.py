@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 import fotograma
 from tests import broken_clips
 from tests.fotograma.conftest import Archive, Draw, Take
+from tests.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "fotograma"]
 
@@ -149,9 +149,7 @@ def test_where_nothing_can_be_written_it_ends_with_1_and_one_line(draw: Draw, tm
     assert re.fullmatch(r"STORAGE_UNAVAILABLE: .*\n", told.stderr)
 
 
-def test_an_interrupt_leaves_no_half_written_file(
-    draw: Draw, empty_folder: Path, wait_until: Callable[..., object]
-) -> None:
+def test_an_interrupt_leaves_no_half_written_file(draw: Draw, empty_folder: Path) -> None:
     clip = draw("large.mkv", size=(1280, 720), frames=300, codec="mjpeg")
     command = [*COMMAND, "extract", str(clip.path), "--all", "-o", str(empty_folder / "frames.zip")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
