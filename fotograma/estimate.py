@@ -27,7 +27,7 @@ ROW_BYTES = 700
 # One core of 2026: H.264 in, pictures out.
 DECODED_PIXELS_PER_SECOND = 300e6
 ENCODED_PIXELS_PER_SECOND: Mapping[ImageFormat, float] = {"jpg": 400e6, "png": 40e6, "webp": 12e6, "avif": 15e6}
-START_SECONDS = 0.5
+START_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Estimate:
     """What an extraction would give."""
 
     frames: int | None
-    """None where only the pictures tell what is chosen (`scenes`, `best`, `dedupe`)."""
+    """None where only the pictures tell what is chosen (`scenes`, `best`, `dedupe`), or the file has no times."""
     bytes: int | None
     """Of the archive; None where the frames are."""
     seconds: float
@@ -48,7 +48,7 @@ def estimate(plan: Plan, index: PacketIndex, media: Mapping[str, Any]) -> Estima
     """What `plan` would give of the video of which the probe said `media` and `index`."""
     timeline = index.timeline(first_pts=media["first_pts"])
     stored_pixels = int(media["width"]) * int(media["height"])
-    if plan.chooses_by_picture:
+    if plan.chooses_by_picture or not index.has_times:
         # Each frame of the range is looked at; how many are written is not known, and costs less than the looking.
         packets = _decoded_packets(index, _frames_in_range(timeline, plan))
         return Estimate(None, None, _seconds(plan, packets * stored_pixels, 0), [])

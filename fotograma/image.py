@@ -72,7 +72,7 @@ def encode(
         picture: as the decoder gives it.
         plan: how it is written.
         sample_aspect_ratio: of the stream's pixels; only asked for where the plan wants square ones.
-        raw: give the pixels themselves, as rows of red, green, blue (and alpha) bytes.
+        raw: give the pixels themselves, as rows of red, green, blue bytes.
     """
     hdr = plan.tone_map and tone.is_hdr(picture)
     turns = quarter_turns(picture)
@@ -85,7 +85,7 @@ def encode(
         turned = [_turned(plane, turns) for plane in planes]
         height, width = turned[0].shape
         return Encoded(bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=plan.quality)), width, height)
-    pixels = _turned(rgb(picture, alpha=plan.format in _WITH_ALPHA, hdr=hdr), turns)
+    pixels = _turned(rgb(picture, alpha=plan.format in _WITH_ALPHA and not raw, hdr=hdr), turns)
     if resized:
         from fotograma.pixels import cropped, fitted, square
 
@@ -96,8 +96,7 @@ def encode(
         pixels = fitted(pixels, width=plan.width, height=plan.height)
     height, width = pixels.shape[:2]
     if raw:
-        # Blue, green, red become red, green, blue; alpha stays where it is.
-        return Encoded(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]].tobytes(), width, height)
+        return Encoded(pixels[..., ::-1].tobytes(), width, height)
     if plan.format == "jpg":
         return Encoded(_jpeg(pixels, quality=plan.quality), width, height)
     from fotograma.pixels import encoded

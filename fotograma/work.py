@@ -46,7 +46,7 @@ class Work:
     """Frames with start_pts <= pts < end_pts, of those that the plan chooses of the whole video."""
     thumbnails: bool = False
     raw: bool = False
-    """Pictures as rows of red, green, blue (and alpha) bytes instead of files."""
+    """Pictures as rows of red, green, blue bytes instead of files."""
 
     @property
     def facts(self) -> Facts:
