@@ -53,6 +53,16 @@ def test_flipped_bits_are_told_and_the_good_frames_kept(draw: Draw, take: Take, 
     assert archive.times == sorted(archive.times)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_decoder_that_is_closed_amid_damage_lets_go(draw: Draw, take: Take, tmp_path: Path, seed: int) -> None:
+    whole = draw("long.mp4", frames=150, gop=75, size=(1280, 720), container_options=INDEX_FIRST)
+    flipped = broken_clips.flip_bits(whole.path, tmp_path / "flipped.mp4", flips=300, first=0.3, last=1, seed=seed)
+
+    archive = take(flipped, {"mode": "every", "seconds": 1}, limits=Limits(wall_seconds=20))
+
+    assert archive.frames
+
+
 def test_a_stream_that_begins_without_its_key_frame_tells_what_is_missing(
     draw: Draw, take: Take, tmp_path: Path
 ) -> None:
