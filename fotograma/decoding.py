@@ -4,7 +4,7 @@ Inside the jail this is all there is; without a jail the same functions run in t
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -77,7 +77,7 @@ def _why_no_frames(reader: OffsetReader, *, limits: Limits, stream: int | None) 
     return InputError("NO_FRAMES")
 
 
-def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
+def pictures(work: Work) -> Generator[Picture | Warned | Finished, None, None]:
     """The frames that the plan wants, encoded, in order; then warnings; then the end.
 
     Where the packet index is regular, only what is needed is decoded (`fotograma.sparse`); at the first thing that does
@@ -177,7 +177,7 @@ class OpenDecoder:
         end_pts: int | None = None,
         thumbnails: bool = False,
         raw: bool = False,
-    ) -> Iterator[Picture | Warned | Finished]:
+    ) -> Generator[Picture | Warned | Finished, None, None]:
         """The chosen pictures in order, then warnings, then the end."""
         if self._probed is None:
             self.probe(stream=plan.stream)

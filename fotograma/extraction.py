@@ -1,8 +1,8 @@
 """extract(): a video in, an archive or a folder of frames out."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +37,7 @@ class Decoder(Protocol):
         end_pts: int | None = None,
         thumbnails: bool = False,
         raw: bool = False,
-    ) -> Iterator[Picture | Warned | Finished]: ...
+    ) -> Generator[Picture | Warned | Finished, None, None]: ...
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,10 @@ def extract(
         described = describe(facts, name=name or (source.name if isinstance(source, Path) else ""), size=_size(source))
         total = expected_frames(plan, facts)
         collected = Collected()
-        for _ in collect(decoder, plan, facts=facts, sink=files, into=collected):
-            if progress is not None:
-                progress(Progress(len(collected.rows), total))
+        with closing(collect(decoder, plan, facts=facts, sink=files, into=collected)) as rows:
+            for _ in rows:
+                if progress is not None:
+                    progress(Progress(len(collected.rows), total))
         engine = {**facts.engine, "path": collected.path}
         return close(files, collected.rows, collected.warnings, source=described, plan=plan, engine=engine)
 
@@ -156,29 +157,30 @@ def collect(
     into: Collected,
     start_pts: int | None = None,
     end_pts: int | None = None,
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Write the pictures of a range to `sink` as they come, and yield each row."""
     namer = Namer(plan.format)
     last_pts = facts.first_pts
-    for record in decoder.pictures(plan, start_pts=start_pts, end_pts=end_pts):
-        if isinstance(record, Warned):
-            into.warnings.append({"code": record.code, "detail": record.detail})
-        elif isinstance(record, Picture):
-            if record.pts < last_pts:
-                raise FotogramaError.of("DECODER_CRASHED", "frames came out of order")
-            last_pts = record.pts
-            file_name = namer.name((record.pts - facts.first_pts) * facts.time_base)
-            row = manifest.row(
-                record,
-                sink.add(file_name, record.data),
-                sequence=len(into.rows),
-                time_base=facts.time_base,
-                first_pts=facts.first_pts,
-            )
-            into.rows.append(row)
-            yield row
-        else:
-            into.path = record.path
+    with closing(decoder.pictures(plan, start_pts=start_pts, end_pts=end_pts)) as records:
+        for record in records:
+            if isinstance(record, Warned):
+                into.warnings.append({"code": record.code, "detail": record.detail})
+            elif isinstance(record, Picture):
+                if record.pts < last_pts:
+                    raise FotogramaError.of("DECODER_CRASHED", "frames came out of order")
+                last_pts = record.pts
+                file_name = namer.name((record.pts - facts.first_pts) * facts.time_base)
+                row = manifest.row(
+                    record,
+                    sink.add(file_name, record.data),
+                    sequence=len(into.rows),
+                    time_base=facts.time_base,
+                    first_pts=facts.first_pts,
+                )
+                into.rows.append(row)
+                yield row
+            else:
+                into.path = record.path
 
 
 def close(
@@ -247,16 +249,17 @@ def frames(source: Source, plan: Plan, *, limits: Limits | None = None, jail: bo
 
     with _open_decoder(source, limits=limits or Limits(), jail=jail) as decoder:
         facts = decoder.probe(stream=plan.stream)
-        for record in decoder.pictures(plan, raw=True):
-            if isinstance(record, Picture):
-                rows = np.frombuffer(record.data, np.uint8)
-                yield ArrayFrame(
-                    array=rows.reshape(record.height, record.width, -1),
-                    index=record.index,
-                    pts=record.pts,
-                    time_seconds=(record.pts - facts.first_pts) * facts.time_base,
-                    key_frame=record.key_frame,
-                )
+        with closing(decoder.pictures(plan, raw=True)) as records:
+            for record in records:
+                if isinstance(record, Picture):
+                    rows = np.frombuffer(record.data, np.uint8)
+                    yield ArrayFrame(
+                        array=rows.reshape(record.height, record.width, -1),
+                        index=record.index,
+                        pts=record.pts,
+                        time_seconds=(record.pts - facts.first_pts) * facts.time_base,
+                        key_frame=record.key_frame,
+                    )
 
 
 def probe(source: Source, *, stream: int | None = None, limits: Limits | None = None, jail: bool = True) -> Facts:

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -135,7 +135,7 @@ class Jail:
         end_pts: int | None = None,
         thumbnails: bool = False,
         raw: bool = False,
-    ) -> Iterator[Picture | Warned | Finished]:
+    ) -> Generator[Picture | Warned | Finished, None, None]:
         """The chosen pictures in order, then warnings, then the end. Call `probe` first.
 
         Raises:

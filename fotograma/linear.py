@@ -1,6 +1,6 @@
 """The path that holds for every video: decode all of it from the beginning, on one thread."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from fotograma.errors import InputError
@@ -40,7 +40,7 @@ def pictures(work: Work, *, skip: int) -> Iterator[Picture | Warned | Finished]:
         yield Finished(path="linear")
 
 
-def _chosen_pictures(video: Video, selector: Selector, work: Work) -> Iterator[Picture]:
+def _chosen_pictures(video: Video, selector: Selector, work: Work) -> Generator[Picture, None, None]:
     for frame, choice in _chosen(video.frames(), selector, work):
         yield work.picture(frame, choice)
 

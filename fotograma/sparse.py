@@ -1,6 +1,6 @@
 """The fast path: choose by the packet index, decode only what the chosen frames need, on all cores."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import av
@@ -66,7 +66,7 @@ def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
     yield Finished(path="sparse")
 
 
-def _encoded(work: Work, choices: list[Choice]) -> Iterator[Picture]:
+def _encoded(work: Work, choices: list[Choice]) -> Generator[Picture, None, None]:
     """The chosen frames, encoded where they are decoded."""
     by_packet = {work.timeline.packets[choice.index]: choice for choice in choices}
 

@@ -1,6 +1,7 @@
 """What is asked of a probed video, and what is made of each frame that is chosen."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -90,22 +91,24 @@ class Work:
             thumbnail=image.thumbnail(frame.picture) if self.thumbnails else b"",
         )
 
-    def seen(self, frames: "Iterator[Seen]") -> Iterator[Picture]:
+    def seen(self, frames: "Iterator[Seen]") -> Generator[Picture, None, None]:
         """Those of the frames that their pictures choose, encoded."""
         from fotograma import looks
 
         for seen in looks.chosen(self.plan, frames):
             yield self.picture(seen.frame, seen.choice, seen=seen)
 
-    def within_limits(self, found: Iterator[Picture]) -> Iterator[Picture]:
+    def within_limits(self, found: Generator[Picture, None, None]) -> Iterator[Picture]:
         """At most as many as the plan wants, and not more than are allowed."""
         given_bytes = 0
-        for given, picture in enumerate(found):
-            given_bytes += len(picture.data)
-            if given == self.limits.max_frames:
-                raise LimitExceeded("LIMIT_FRAMES", f"allowed are {self.limits.max_frames}")
-            if given_bytes > self.limits.max_bytes:
-                raise LimitExceeded("LIMIT_BYTES", f"allowed are {self.limits.max_bytes} bytes")
-            yield picture
-            if given + 1 == self.plan.limit:
-                return
+        # Closed here, not when somebody drops the error: threads that still decode must not outlive the video.
+        with closing(found):
+            for given, picture in enumerate(found):
+                given_bytes += len(picture.data)
+                if given == self.limits.max_frames:
+                    raise LimitExceeded("LIMIT_FRAMES", f"allowed are {self.limits.max_frames}")
+                if given_bytes > self.limits.max_bytes:
+                    raise LimitExceeded("LIMIT_BYTES", f"allowed are {self.limits.max_bytes} bytes")
+                yield picture
+                if given + 1 == self.plan.limit:
+                    return
