@@ -193,15 +193,3 @@ class Cancelled(FotogramaError):
 
     def __init__(self) -> None:
         super().__init__("CANCELLED")
-
-
-@dataclass(frozen=True)
-class MediaWarning:
-    """Told beside the frames: nothing failed."""
-
-    code: str
-    detail: str
-
-    def to_json(self) -> dict[str, str]:
-        """As the manifest has it."""
-        return {"code": self.code, "detail": self.detail}

@@ -184,8 +184,6 @@ class Video:
     def _pictures(self, packets: "Iterator[av.Packet[VideoStream]]") -> Iterator[av.VideoFrame]:
         self.stream.thread_type = "NONE"
         for packet in packets:
-            if packet.has_sidedata("encryption_info"):
-                raise InputError("ENCRYPTED")
             self.damage.packets_seen += packet.size > 0 and not packet.is_discard
             if packet.size:
                 self.damage.ends_early = packet.is_corrupt
@@ -232,6 +230,9 @@ class Video:
                 return
             if packet is None:
                 return
+            # In each, not in the first alone: protected video often begins with a part that is not.
+            if packet.has_sidedata("encryption_info"):
+                raise InputError("ENCRYPTED")
             yield packet
 
 
