@@ -49,8 +49,10 @@ def run(arguments: list[str]) -> Run:
     Raises:
         Failed: it said so.
     """
+    # Installed software has its bytecode: where this machine forbids to store it, every start would compile anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     peaks = [0]
     ended = threading.Event()
     sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended))

@@ -9,8 +9,8 @@ for frame in fotograma.frames(Path("holiday.mp4"), plan):
     print(frame.time_seconds, frame.array.shape)
 """
 
-from typing import TYPE_CHECKING, Any
-
+# `typing` would cost each start of the command some milliseconds before its decoding process is started.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fotograma.errors import FotogramaError
     from fotograma.extraction import ArrayFrame, Progress, Summary, extract, frames, probe
@@ -24,7 +24,7 @@ __all__ = ["ArrayFrame", "FotogramaError", "Limits", "Plan", "Progress", "Summar
 _ROOMS = {"FotogramaError": "errors", "Limits": "limits", "Plan": "plan"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Loaded when first used: who only wants a plan pays for nothing else.
     if name not in __all__:
         raise AttributeError(f"module 'fotograma' has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 import sys
 
-from fotograma import jail
+from fotograma import spawn
 
 DECODING = ("extract", "probe", "estimate")
 
@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command; what decodes starts loading before the command itself does."""
     words = sys.argv[1:]
     if words[:1] and words[0] in DECODING and not {"--no-jail", "--help", "-h"} & set(words):
-        jail.warm()
+        spawn.warm()
     from fotograma.cli import app
 
     app()

@@ -1,36 +1,42 @@
 """The process inside the jail: locks itself in, then answers requests over its channel until that closes.
 
-Started by `fotograma.jail` as `python -m fotograma.child CHANNEL PARENT`, with nothing open but its channel, over which
-the video comes as a descriptor.
+Started by `fotograma.spawn` with the numbers of its channel and its parent, and with nothing open but the channel, over
+which the video comes as a descriptor.
 """
 
-import ctypes
+import gc
+import importlib
 import json
-import os
-import resource
-import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fotograma import locks
 from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
 from fotograma.plan import Plan
 from fotograma.readers import AskingReader, DescriptorReader
-from fotograma.records import Failed, Record, write_record
+from fotograma.records import Failed, Locked, Record, write_record
 
 if TYPE_CHECKING:
     from fotograma.decoding import OpenDecoder
 
-_PR_SET_PDEATHSIG = 1
-OPEN_FILES = 32
+_LOADED_LATE = (
+    "av.subtitles.codeccontext",
+    "av.subtitles.stream",
+    "fotograma.attempts",
+    "fotograma.image",
+    "fotograma.looks",
+    "fotograma.pixels",
+)
 
 
 def main() -> None:
     """Serve requests until the parent closes the channel."""
     channel_fd, parent = (int(argument) for argument in sys.argv[1:])
-    _die_with(parent)
+    locks.die_with(parent)
     channel = socket.socket(fileno=channel_fd)
     try:
         # Before the locks, which keep Python from storing what it compiles; an import parses nothing of the video.
@@ -43,7 +49,9 @@ def main() -> None:
         lines = channel.makefile("rb")
         video = json.loads(next(lines))
         limits = Limits(**video["limits"])
-        _lock(limits)
+        layers = locks.lock_in(limits, parent=parent, keep=(channel_fd, descriptors[0]), load_rest=_load_rest)
+        threading.Thread(target=_load_pictures).start()
+        write_record(Locked(layers), channel.sendall)
         reader = (AskingReader if video["kind"] == "asks" else DescriptorReader)(descriptors[0])
         decoder = OpenDecoder(reader, limits=limits)
         for line in lines:
@@ -66,13 +74,19 @@ def _serve(request: dict[str, Any], decoder: "OpenDecoder", channel: socket.sock
     except (EOFError, ConnectionError):
         raise
     except Exception as error:
-        # Also a mistake of ours on an odd file is told, rather than died of.
-        write_record(Failed("DECODER_CRASHED", f"{type(error).__name__}: {error}"), channel.sendall)
+        # Also a mistake of ours on an odd file is told, rather than died of. That a thread finds no room has no type.
+        code = "LIMIT_MEMORY" if str(error) == "can't start new thread" else "DECODER_CRASHED"
+        write_record(Failed(code, f"{type(error).__name__}: {error}"), channel.sendall)
 
 
 def _answer(request: dict[str, Any], decoder: "OpenDecoder") -> Iterator[Record]:
     if request["ask"] == "probe":
         yield decoder.probe(stream=request["stream"])
+        return
+    if request["ask"] == "attempt":
+        from fotograma.attempts import attempt
+
+        yield attempt(request["what"], request["words"])
         return
     yield from decoder.pictures(
         Plan.from_json(request["plan"]),
@@ -83,26 +97,17 @@ def _answer(request: dict[str, Any], decoder: "OpenDecoder") -> Iterator[Record]
     )
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process together with its parent."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            # The parent died before it could be asked for.
-            os._exit(1)
+def _load_pictures() -> None:
+    """What makes pictures, while FFmpeg opens the video: it lets go of Python for long, and wants it back at once."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 50)
+    importlib.import_module("fotograma.image")
+    sys.setswitchinterval(usual)
+    gc.freeze()
+    gc.enable()
 
 
-def _lock(limits: Limits) -> None:
-    """Give up what the work does not need, for good."""
-    if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-    processors = os.cpu_count() or 1
-    cpu_seconds = int(limits.wall_seconds * processors) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-if __name__ == "__main__":
-    main()
+def _load_rest() -> None:
+    """What is otherwise loaded once a plan or a stream asks for it."""
+    for name in _LOADED_LATE:
+        importlib.import_module(name)

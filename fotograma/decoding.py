@@ -13,17 +13,16 @@ import av
 import av.logging
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from fotograma import __version__, image, linear, sparse
+from fotograma import __version__, linear, sparse
+from fotograma.decoders import Decoders, Unfit
 from fotograma.errors import FotogramaError, InputError, LimitExceeded
 from fotograma.jail import Source
 from fotograma.limits import Limits
 from fotograma.packets import Timeline
-from fotograma.parallel import Unfit
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader
 from fotograma.records import Facts, Finished, Picture, Warned
-from fotograma.truncation import is_cut_off
-from fotograma.video import Frame, Video, open_video
+from fotograma.video import Frame, Video, open_video, quarter_turns
 from fotograma.work import Probed, Work
 
 
@@ -49,21 +48,37 @@ def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) ->
         InputError: it is no video, or not one frame of it can be decoded.
         LimitExceeded: it is larger than `limits`.
     """
+    decoders = Decoders(reader, limits=limits, stream=stream)
+    try:
+        picture = decoders.first()
+        if picture is not None and picture.pts is not None:
+            facts = _facts(decoders, picture, first_pts=picture.pts)
+        else:
+            frame = _first_decoded(reader, limits=limits, stream=stream)
+            facts = _facts(decoders, frame.picture, first_pts=frame.pts)
+        return Probed(facts, decoders, first=picture)
+    except BaseException:
+        decoders.close()
+        raise
+
+
+def _first_decoded(reader: OffsetReader, *, limits: Limits, stream: int | None) -> Frame:
     with open_video(reader.clone(), limits=limits, stream=stream) as video:
-        first, index = video.probe()
-        if first is None:
-            raise _why_no_frames(reader, limits=limits, stream=stream)
-        timeline = index.timeline(first_pts=first.pts)
-        facts = Facts(
-            media=_media(video, first, timeline),
-            engine=ENGINE,
-            time_base=video.time_base,
-            first_pts=first.pts,
-            packet_index=index.to_bytes(),
-        )
-        codec = video.stream.codec_context.codec.canonical_name
-        cut_off = is_cut_off(reader, video.stream)
-        return Probed(facts, index, codec, video.stream.sample_aspect_ratio, cut_off)
+        first = next(video.frames(), None)
+    if first is None:
+        raise _why_no_frames(reader, limits=limits, stream=stream)
+    return first
+
+
+def _facts(decoders: Decoders, first: av.VideoFrame, *, first_pts: int) -> Facts:
+    video, index = decoders.video, decoders.index
+    return Facts(
+        media=_media(video, first, index.timeline(first_pts=first_pts)),
+        engine=ENGINE,
+        time_base=video.time_base,
+        first_pts=first_pts,
+        packet_index=index.to_bytes(),
+    )
 
 
 def _why_no_frames(reader: OffsetReader, *, limits: Limits, stream: int | None) -> FotogramaError:
@@ -100,10 +115,9 @@ def pictures(work: Work) -> Generator[Picture | Warned | Finished, None, None]:
     yield from linear.pictures(work, skip=given)
 
 
-def _media(video: Video, first: Frame, timeline: Timeline) -> dict[str, Any]:
+def _media(video: Video, picture: av.VideoFrame, timeline: Timeline) -> dict[str, Any]:
     """The manifest's `source`, but for name and bytes, which the child does not know."""
     context = video.stream.codec_context
-    picture = first.picture
     ratio = video.stream.sample_aspect_ratio
     rate = video.stream.average_rate
     return {
@@ -113,13 +127,13 @@ def _media(video: Video, first: Frame, timeline: Timeline) -> dict[str, Any]:
         "pixel_format": picture.format.name,
         "width": picture.width,
         "height": picture.height,
-        "rotation": image.quarter_turns(picture) * 90,
+        "rotation": quarter_turns(picture) * 90,
         "sample_aspect_ratio": str(ratio or Fraction(1)),
         "frame_rate": str(rate) if rate else None,
         "variable_frame_rate": timeline.is_variable,
         "duration_seconds": float(round(timeline.end_ticks * timeline.time_base, 9)),
         "frames": len(timeline.ticks),
-        "first_pts": first.pts,
+        "first_pts": timeline.first_pts,
         "time_base": str(video.time_base),
         "bit_depth": max(component.bits for component in picture.format.components),
         "color": {
@@ -161,11 +175,15 @@ class OpenDecoder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._probed is not None:
+            self._probed.decoders.close()
         if self._descriptor is not None:
             os.close(self._descriptor)
 
     def probe(self, *, stream: int | None = None) -> Facts:
         """What the video is."""
+        if self._probed is not None:
+            self._probed.decoders.close()
         self._probed = probe(self._reader, limits=self._limits, stream=stream)
         return self._probed.facts
 

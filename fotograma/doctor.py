@@ -10,6 +10,7 @@ from pathlib import Path
 from fotograma.errors import FotogramaError
 from fotograma.jail import Jail
 from fotograma.limits import Limits
+from fotograma.trial import Trial, try_out
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,22 @@ def examine() -> list[Finding]:
         *(Finding(name, True, metadata.version(name)) for name in ("av", "numpy", "opencv-python-headless")),
         Finding("processors", True, str(os.cpu_count())),
         _decoding_process(),
+        *(
+            Finding(f"jail: {trial.name}", trial.holds or not trial.mandatory, _told(trial))
+            for trial in try_out(Limits())
+        ),
     ]
+
+
+def _told(trial: Trial) -> str:
+    return trial.detail if trial.holds or trial.mandatory else f"{trial.detail} (not needed)"
 
 
 def _decoding_process() -> Finding:
     """The child starts, locks itself in and answers: an empty file is no video, and it says so."""
     with Path(os.devnull).open("rb") as empty:
         try:
-            with Jail(empty.fileno(), limits=Limits(wall_seconds=30)) as jail:
+            with Jail(empty.fileno(), limits=Limits(wall_seconds=30), required=False) as jail:
                 jail.probe()
         except FotogramaError as error:
             return Finding("decoding process", error.code.name == "NOT_A_VIDEO", error.code.name)

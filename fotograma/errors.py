@@ -93,6 +93,12 @@ CODES: Mapping[str, Code] = MappingProxyType(
             ),
             Code("LIMIT_MEMORY", Cause.LIMIT, "Decoding needs more memory than allowed; scale the video down."),
             Code("DECODER_CRASHED", Cause.CRASH, "The decoder died on this file; it is probably damaged on purpose."),
+            Code(
+                "JAIL_INCOMPLETE",
+                Cause.INFRA,
+                "The decoding process can't be locked in on this machine; `fotograma doctor` says why, and --no-jail"
+                " decodes what you trust.",
+            ),
             Code("STORAGE_UNAVAILABLE", Cause.INFRA, "Files can't be read or written just now; try again later."),
             Code(
                 "LOST",
@@ -110,7 +116,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             Code(
                 "BACKWARD_TIMES",
                 Cause.WARNING,
-                "Some times run backwards; they were held at the time of the frame before.",
+                "Some times stand still or run backwards; they were held at the time of the frame before.",
             ),
             Code(
                 "PACKETS_WITHOUT_FRAMES",

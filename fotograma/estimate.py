@@ -47,11 +47,12 @@ class Estimate:
 def estimate(plan: Plan, index: PacketIndex, media: Mapping[str, Any]) -> Estimate:
     """What `plan` would give of the video of which the probe said `media` and `index`."""
     timeline = index.timeline(first_pts=media["first_pts"])
-    stored_pixels = int(media["width"]) * int(media["height"])
     if plan.chooses_by_picture or not index.has_times:
         # Each frame of the range is looked at; how many are written is not known, and costs less than the looking.
         packets = _decoded_packets(index, _frames_in_range(timeline, plan))
-        return Estimate(None, None, _seconds(plan, packets * stored_pixels, 0), [])
+        return Estimate(
+            None, None, round(START_SECONDS + work_seconds(plan, media, packets=packets, pictures=0), 3), []
+        )
     chosen = [
         choice.index
         for choice in choose(
@@ -64,12 +65,19 @@ def estimate(plan: Plan, index: PacketIndex, media: Mapping[str, Any]) -> Estima
     ]
     packets = _decoded_packets(index, [timeline.packets[frame] for frame in chosen])
     written_pixels = len(chosen) * _picture_pixels(plan, media)
+    seconds = START_SECONDS + work_seconds(plan, media, packets=packets, pictures=len(chosen))
     return Estimate(
         frames=len(chosen),
         bytes=round(written_pixels * _bits_per_pixel(plan) / 8) + len(chosen) * ROW_BYTES,
-        seconds=_seconds(plan, packets * stored_pixels, written_pixels),
+        seconds=round(seconds, 3),
         times=[float(round(timeline.ticks[frame] * timeline.time_base, 9)) for frame in chosen[:TIMES_LISTED]],
     )
+
+
+def work_seconds(plan: Plan, media: Mapping[str, Any], *, packets: int, pictures: int) -> float:
+    """How long one core decodes so many packets and writes so many pictures."""
+    decoding = packets * int(media["width"]) * int(media["height"]) / DECODED_PIXELS_PER_SECOND
+    return decoding + pictures * _picture_pixels(plan, media) / ENCODED_PIXELS_PER_SECOND[plan.format]
 
 
 def _frames_in_range(timeline: Timeline, plan: Plan) -> list[int]:
@@ -114,9 +122,3 @@ def _bits_per_pixel(plan: Plan) -> float:
     (low, low_bits), (high, high_bits) = JPEG_BITS[max(0, above - 1)], JPEG_BITS[above]
     share = (plan.quality - low) / (high - low) if high > low else 0.0
     return OF_JPEG[plan.format] * (low_bits + share * (high_bits - low_bits))
-
-
-def _seconds(plan: Plan, decoded_pixels: int, written_pixels: int) -> float:
-    decoding = decoded_pixels / DECODED_PIXELS_PER_SECOND
-    encoding = written_pixels / ENCODED_PIXELS_PER_SECOND[plan.format]
-    return round(START_SECONDS + decoding + encoding, 3)

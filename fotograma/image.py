@@ -18,13 +18,17 @@ from av.filter import Graph
 from av.video.reformatter import ColorRange
 
 from fotograma import tone
+from fotograma.errors import LimitExceeded
+from fotograma.limits import Limits
 from fotograma.plan import Plan
+from fotograma.video import quarter_turns
 
 Pixels = npt.NDArray[np.uint8]
 """Shape (height, width, 3) or (height, width, 4), in the order blue, green, red, alpha, or one plane."""
 
 # Untagged video of at least so many lines is taken for BT.709, as most players do; below, for BT.601.
 HD_LINES = 720
+JPEG_MOST_SIDE = 65_500
 THUMBNAIL_SIDE = 160
 THUMBNAIL_QUALITY = 75
 
@@ -64,7 +68,12 @@ class Encoded:
 
 
 def encode(
-    picture: av.VideoFrame, plan: Plan, *, sample_aspect_ratio: Fraction | None = None, raw: bool = False
+    picture: av.VideoFrame,
+    plan: Plan,
+    *,
+    sample_aspect_ratio: Fraction | None = None,
+    raw: bool = False,
+    max_pixels: int = Limits.max_pixels,
 ) -> Encoded:
     """The file of a decoded picture as the plan wants it.
 
@@ -73,6 +82,10 @@ def encode(
         plan: how it is written.
         sample_aspect_ratio: of the stream's pixels; only asked for where the plan wants square ones.
         raw: give the pixels themselves, as rows of red, green, blue bytes.
+        max_pixels: of a picture that is scaled.
+
+    Raises:
+        LimitExceeded: it would be larger than that, or than its format holds.
     """
     hdr = plan.tone_map and tone.is_hdr(picture)
     turns = quarter_turns(picture)
@@ -84,6 +97,7 @@ def encode(
     if plain and turnable and (planes := jfif_planes(picture)) is not None:
         turned = [_turned(plane, turns) for plane in planes]
         height, width = turned[0].shape
+        _check_jpeg(turned[0])
         return Encoded(bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=plan.quality)), width, height)
     pixels = _turned(rgb(picture, alpha=plan.format in _WITH_ALPHA and not raw, hdr=hdr), turns)
     if resized:
@@ -92,8 +106,10 @@ def encode(
         if plan.crop is not None:
             pixels = cropped(pixels, plan.crop)
         if stretched and sample_aspect_ratio is not None:
-            pixels = square(pixels, 1 / sample_aspect_ratio if turns % 2 else sample_aspect_ratio)
-        pixels = fitted(pixels, width=plan.width, height=plan.height)
+            pixels = square(
+                pixels, 1 / sample_aspect_ratio if turns % 2 else sample_aspect_ratio, max_pixels=max_pixels
+            )
+        pixels = fitted(pixels, width=plan.width, height=plan.height, max_pixels=max_pixels)
     height, width = pixels.shape[:2]
     if raw:
         return Encoded(pixels[..., ::-1].tobytes(), width, height)
@@ -112,12 +128,6 @@ def thumbnail(picture: av.VideoFrame) -> bytes:
     # Made small first: what follows then costs next to nothing.
     pixels = rgb(picture.reformat(width=width, height=height, interpolation="AREA"), alpha=False, hdr=hdr)
     return _jpeg(_turned(pixels, quarter_turns(picture)), quality=THUMBNAIL_QUALITY)
-
-
-def quarter_turns(picture: av.VideoFrame) -> int:
-    """How often the picture must be turned by 90 degrees, counter-clockwise; a garbage matrix counts as none."""
-    degrees = picture.rotation
-    return degrees // 90 % 4 if degrees % 90 == 0 else 0
 
 
 def jfif_planes(picture: av.VideoFrame) -> list[Pixels] | None:
@@ -238,7 +248,14 @@ def _turned(pixels: Pixels, turns: int) -> Pixels:
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
+def _check_jpeg(pixels: Pixels) -> None:
+    height, width = pixels.shape[:2]
+    if max(height, width) > JPEG_MOST_SIDE:
+        raise LimitExceeded("LIMIT_PIXELS", f"{width} x {height}, of which a JPEG holds {JPEG_MOST_SIDE} a side")
+
+
 def _jpeg(pixels: Pixels, *, quality: int) -> bytes:
+    _check_jpeg(pixels)
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="BGR", colorsubsampling="420"))
 
 

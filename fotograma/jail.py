@@ -14,19 +14,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fotograma import calls, spawn
 from fotograma.errors import Cancelled, DecoderCrashed, FotogramaError, LimitExceeded, StorageUnavailable
 from fotograma.limits import Limits
 from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
 from fotograma.readers import READ_REQUEST, RandomReader
-from fotograma.records import Facts, Failed, Finished, Picture, ProtocolError, Record, Warned, read_record
+from fotograma.records import (
+    ON,
+    Attempted,
+    Facts,
+    Failed,
+    Finished,
+    Locked,
+    Picture,
+    ProtocolError,
+    Record,
+    Warned,
+    read_record,
+)
 
 _READ_MOST_BYTES = 2**24
+_OFFSET_MOST = 2**62
+_MOST_WARNINGS = 100
 # The locks and libraries of a child take 0.2 s; a machine that can't start one in this time is out of order.
 GRACE_SECONDS = 5.0
 
@@ -35,42 +50,30 @@ Source = Path | int | RandomReader
 """A path, an open descriptor (which stays the caller's), or a reader."""
 
 
-@dataclass(frozen=True)
-class _Started:
-    process: "subprocess.Popen[bytes]"
-    channel: socket.socket
-
-
-_spares: list[_Started] = []
-
-
-def warm() -> None:
-    """Start the process of the next `Jail` now, so that its libraries load while the caller does something else."""
-    _spares.append(_start())
-
-
-def _start() -> _Started:
-    channel, child_channel = socket.socketpair()
-    with child_channel:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "fotograma.child", str(child_channel.fileno()), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(child_channel.fileno(),),
-            cwd="/",
-            # Nothing of the parent's environment. The first keeps numpy from starting threads, the second one arena.
-            env={"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
-            start_new_session=True,
-        )
-    return _Started(process, channel)
+MANDATORY = frozenset(
+    {"process", "rlimits"}
+    | ({"descriptors", "privileges"} if sys.platform == "linux" else set())
+    | ({"seccomp"} if calls.machine() else set())
+)
+"""The layers without which nothing is decoded; the others hold where the kernel has them and lets go of them."""
 
 
 class Jail:
     """A child process with one video open. Its thread must live as long as it does: the child dies with its thread."""
 
-    def __init__(self, source: Source, *, limits: Limits) -> None:
+    def __init__(self, source: Source, *, limits: Limits, required: bool = True) -> None:
+        """Start the child, or take the one that is already there.
+
+        Args:
+            source: the video.
+            limits: what it may ask for.
+            required: refuse to decode where a mandatory layer does not hold.
+        """
+        self.layers: dict[str, str] = {}
+        """For each layer whether it holds, known once the child has answered."""
         self._limits = limits
+        self._required = required
+        self._allowed_seconds = limits.wall_seconds
         self._killed = False
         self._waited_seconds = 0.0
         self._reader: RandomReader | None = None
@@ -83,13 +86,10 @@ class Jail:
             descriptor = child_reads.detach()
             self._reader, kind = source, "asks"
         try:
-            started = _spares.pop() if _spares else _start()
-            self._child, self._channel = started.process, started.channel
+            self._child, self._channel = spawn.take()
             self._hand_over(descriptor, kind)
         finally:
             os.close(descriptor)
-        if self._reads is not None and self._reader is not None:
-            self._reads.sendall(struct.pack("<Q", self._reader.size))
 
     def _hand_over(self, descriptor: int, kind: str) -> None:
         """Give the child its video and its limits."""
@@ -97,8 +97,12 @@ class Jail:
             # One byte carries the descriptor, so that no line of what follows can be taken along with it.
             socket.send_fds(self._channel, [b"\0"], [descriptor])
             self._channel.sendall(json.dumps({"kind": kind, "limits": asdict(self._limits)}).encode() + b"\n")
+            if self._reads is not None and self._reader is not None:
+                self._reads.sendall(struct.pack("<Q", self._reader.size))
         except OSError:
-            raise self._why_it_ended() from None
+            why = self._why_it_ended()
+            self._close()
+            raise why from None
 
     def __enter__(self) -> Self:
         return self
@@ -106,10 +110,19 @@ class Jail:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_child()
+        self._close()
+
+    def _close(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._child.wait()
         self._channel.close()
         if self._reads is not None:
             self._reads.close()
+
+    @property
+    def pid(self) -> int:
+        """The child's process, which is its session too."""
+        return self._child.pid
 
     def probe(self, *, stream: int | None = None) -> Facts:
         """What the video is.
@@ -151,11 +164,15 @@ class Jail:
                 "raw": raw,
             }
         )
-        given_frames = given_bytes = 0
+        given_frames = given_bytes = warnings = 0
         while True:
             record = self._next_record()
-            if isinstance(record, Facts):
+            if isinstance(record, Facts | Attempted):
                 raise self._crashed("the decoder's answer makes no sense")
+            if isinstance(record, Warned):
+                warnings += 1
+                if warnings > _MOST_WARNINGS:
+                    raise self._crashed("the decoder warns without end")
             if isinstance(record, Picture):
                 given_frames += 1
                 given_bytes += len(record.data)
@@ -167,19 +184,58 @@ class Jail:
             if isinstance(record, Finished):
                 return
 
+    def attempt(self, what: str, words: dict[str, Any], *, wall_seconds: float) -> Attempted:
+        """Have the child try something that must be refused (`fotograma.attempts`).
+
+        Raises:
+            FotogramaError: it did not live to tell.
+        """
+        self._ask({"ask": "attempt", "what": what, "words": words}, wall_seconds=wall_seconds)
+        record = self._next_record()
+        if not isinstance(record, Attempted):
+            raise self._crashed("the decoder's answer makes no sense")
+        return record
+
     def kill(self) -> None:
         """Stop at once; may be called from any thread. Whoever waits for a record gets `Cancelled`."""
         self._killed = True
         self._signal(signal.SIGKILL)
 
-    def _ask(self, request: dict[str, Any]) -> None:
-        self._waited_seconds = 0.0
+    def _ask(self, request: dict[str, Any], *, wall_seconds: float | None = None) -> None:
+        if wall_seconds is not None:
+            self._waited_seconds, self._allowed_seconds = 0.0, wall_seconds
+        self._send(self._channel, json.dumps(request).encode() + b"\n")
+
+    def _send(self, channel: socket.socket, data: bytes) -> None:
+        """Send, and don't wait for ever for a child that does not take it."""
+        channel.settimeout(max(0.001, self._allowed_seconds - self._waited_seconds))
         try:
-            self._channel.sendall(json.dumps(request).encode() + b"\n")
+            channel.sendall(data)
+        except TimeoutError:
+            raise self._too_long() from None
         except OSError:
             raise self._why_it_ended() from None
+        finally:
+            channel.settimeout(None)
 
-    def _next_record(self) -> Facts | Picture | Warned | Finished:
+    def _next_record(self) -> Facts | Picture | Warned | Attempted | Finished:
+        if not self.layers:
+            # Only now, so that the child loads its libraries while its parent does something else.
+            self._check_locks(self._read_record())
+        record = self._read_record()
+        if isinstance(record, Locked):
+            raise self._crashed("the decoder's answer makes no sense")
+        return record
+
+    def _check_locks(self, first: Record) -> None:
+        if not isinstance(first, Locked):
+            raise self._crashed("the decoder does not say what it has given up")
+        self.layers = first.layers
+        if self._required and (open_layers := unmet(self.layers)):
+            self._signal(signal.SIGKILL)
+            raise FotogramaError("JAIL_INCOMPLETE", open_layers)
+
+    def _read_record(self) -> Locked | Facts | Picture | Warned | Attempted | Finished:
         try:
             record: Record = read_record(self._receive)
         except ProtocolError as error:
@@ -206,37 +262,39 @@ class Jail:
     def _wait(self) -> None:
         """Until the channel has something to read."""
         while True:
-            left = self._limits.wall_seconds - self._waited_seconds
+            left = self._allowed_seconds - self._waited_seconds
             if left <= 0:
-                self._signal(signal.SIGKILL)
-                raise LimitExceeded("LIMIT_TIME", f"allowed are {self._limits.wall_seconds:g} s")
+                raise self._too_long()
             began = time.monotonic()
             watched = [self._channel] + ([self._reads] if self._reads else [])
             ready, _, _ = select.select(watched, [], [], left)
-            # Only time spent waiting for the child counts: a slow taker of the frames is not its fault.
-            self._waited_seconds += time.monotonic() - began
             if self._reads in ready:
                 self._answer_read()
+            # Reads count too, or it could ask for bytes for ever; time in which the frames' taker is busy does not.
+            self._waited_seconds += time.monotonic() - began
             if self._channel in ready:
                 return
 
     def _answer_read(self) -> None:
         assert self._reads is not None
         assert self._reader is not None
-        request = self._reads.recv(READ_REQUEST.size, socket.MSG_WAITALL)
+        try:
+            request = self._reads.recv(READ_REQUEST.size, socket.MSG_DONTWAIT)
+        except ConnectionError:
+            request = b""
         if len(request) < READ_REQUEST.size:
             self._reads.close()
             self._reads = None
             return
         offset, size = READ_REQUEST.unpack(request)
-        if size > _READ_MOST_BYTES:
-            raise self._crashed("the decoder asks for too much at once")
+        if size > _READ_MOST_BYTES or offset > _OFFSET_MOST:
+            raise self._crashed("the decoder asks for what can't be")
         try:
             data = self._reader.read_at(offset, size)
         except OSError as error:
             self._signal(signal.SIGKILL)
             raise StorageUnavailable(detail=str(error)) from error
-        self._reads.sendall(struct.pack("<I", len(data)) + data)
+        self._send(self._reads, struct.pack("<I", len(data)) + data)
 
     def _why_it_ended(self) -> FotogramaError:
         """The child is gone, or its channel is: what to tell."""
@@ -251,13 +309,13 @@ class Jail:
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
         return DecoderCrashed(detail=how)
 
+    def _too_long(self) -> FotogramaError:
+        self._signal(signal.SIGKILL)
+        return LimitExceeded("LIMIT_TIME", f"allowed are {self._allowed_seconds:g} s")
+
     def _crashed(self, detail: str) -> FotogramaError:
         self._signal(signal.SIGKILL)
         return DecoderCrashed(detail=detail)
-
-    def _end_child(self) -> None:
-        self._signal(signal.SIGKILL)
-        self._child.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._child.poll() is None:
@@ -266,3 +324,8 @@ class Jail:
             except ProcessLookupError:
                 # Between its start and its setsid there is no group yet.
                 self._child.send_signal(number)
+
+
+def unmet(layers: dict[str, str]) -> str:
+    """The mandatory layers that do not hold, and why; empty where all do."""
+    return "; ".join(f"{name}: {why}" for name, why in layers.items() if name in MANDATORY and why != ON)

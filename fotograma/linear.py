@@ -32,7 +32,9 @@ def pictures(work: Work, *, skip: int) -> Iterator[Picture | Warned | Finished]:
                 yield picture
         if not video.damage.frames_given:
             raise InputError("NO_FRAMES")
-        yield from _warnings(video.damage, cut_off=work.probed.cut_off)
+        yield from _warnings(video.damage, cut_off=work.probed.decoders.cut_off)
+        if lost := work.probed.decoders.packets_lost:
+            yield Warned("PACKETS_WITHOUT_FRAMES", f"{lost} packets, for want of a clock")
         if targets_left_out:
             yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
         if video.damage.whole and selector.targets_past_the_end:

@@ -17,6 +17,7 @@ COMPARED_WIDTH = 256
 """Pictures are compared at this width..."""
 JUDGED_WIDTH = 640
 """...and their sharpness is judged at this one, so that the size of a video does not matter."""
+MOST_LINES = 10_000
 SCENE_SHORTEST = Fraction(6, 10)
 """Seconds between two scenes: a flash is none."""
 
@@ -127,7 +128,8 @@ def _unlike(frames: Iterator[Seen], *, bits: int) -> Iterator[Seen]:
 
 def _scaled(picture: av.VideoFrame, width: int, form: str) -> Pixels:
     """The picture at that width, its aspect kept; smaller ones are made larger, so that scores compare."""
-    height = max(1, round(picture.height * width / picture.width))
+    # Of a picture like a thread the rest of its length tells nothing more, and the scaler takes no more.
+    height = min(max(1, round(picture.height * width / picture.width)), MOST_LINES)
     return np.asarray(
         picture.reformat(width=width, height=height, format=form, interpolation="AREA").to_ndarray(), np.uint8
     )

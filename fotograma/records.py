@@ -5,6 +5,7 @@ conversation. Requests are single JSON lines the other way.
 """
 
 import json
+import math
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -13,12 +14,17 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from fotograma.errors import CODES, Cause
+from fotograma.selection import MOST_TARGETS_LISTED
 
 HEAD_MOST_BYTES = 2**20
 BLOB_MOST_BYTES = 2**30
 MEDIA_DEEPEST = 6
 MEDIA_MOST_ITEMS = 1100
 TEXT_LONGEST = 1000
+LAYERS = ("process", "rlimits", "descriptors", "privileges", "namespaces", "landlock", "seccomp")
+"""What the child gives up, in the words of `fotograma.locks`."""
+ON = "on"
+SCORES = ("sharpness", "brightness", "difference")
 T = TypeVar("T")
 _PREFIX = struct.Struct("<4sII")
 # Room for targets, which are ratios of two decimals.
@@ -27,6 +33,14 @@ _FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,39})?")
 
 class ProtocolError(Exception):
     """The child sent something that is no record."""
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What the child has given up; said once, before it has seen a byte of the video."""
+
+    layers: dict[str, str]
+    """For each of `LAYERS` `ON`, or why it does not hold."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,14 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Attempted:
+    """What came of something forbidden that the parent had the child try."""
+
+    done: bool
+    detail: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """The child gives up."""
 
@@ -92,7 +114,7 @@ class Finished:
     """`sparse`: only what was needed was decoded; `linear`: everything from the beginning."""
 
 
-Record = Facts | Picture | Warned | Failed | Finished
+Record = Locked | Facts | Picture | Warned | Attempted | Failed | Finished
 
 
 def write_record(record: Record, write: Callable[[bytes], object]) -> None:
@@ -100,6 +122,8 @@ def write_record(record: Record, write: Callable[[bytes], object]) -> None:
     head: dict[str, Any]
     blobs: Sequence[bytes] = ()
     match record:
+        case Locked():
+            kind, head = b"LOCK", {"layers": record.layers}
         case Facts():
             kind = b"FACT"
             head = {
@@ -125,6 +149,8 @@ def write_record(record: Record, write: Callable[[bytes], object]) -> None:
             blobs = (record.data, record.thumbnail)
         case Warned():
             kind, head = b"WARN", {"code": record.code, "detail": record.detail}
+        case Attempted():
+            kind, head = b"TRYD", {"done": record.done, "detail": record.detail}
         case Failed():
             kind, head = b"FAIL", {"code": record.code, "detail": record.detail}
         case Finished():
@@ -155,11 +181,13 @@ def read_record(read: Callable[[int], bytes]) -> Record:
         raise ProtocolError("a record of impossible content") from error
 
 
-_BLOBS = {b"FACT": 1, b"PICT": 2, b"WARN": 0, b"FAIL": 0, b"DONE": 0}
+_BLOBS = {b"LOCK": 0, b"FACT": 1, b"PICT": 2, b"WARN": 0, b"TRYD": 0, b"FAIL": 0, b"DONE": 0}
 
 
 def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
     match kind:
+        case b"LOCK":
+            return Locked({name: _typed(_harmless(why), str) for name, why in _of(head["layers"], LAYERS).items()})
         case b"FACT":
             return Facts(
                 media=_typed(_harmless(head["media"]), dict),
@@ -175,17 +203,17 @@ def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
                 key_frame=_typed(head["key_frame"], bool),
                 width=_integer(head["width"], 1, 2**16),
                 height=_integer(head["height"], 1, 2**16),
-                targets=tuple(_fraction(target, above=-1) for target in _typed(head["targets"], list)),
+                targets=tuple(_fraction(target, above=-1) for target in _most(head["targets"], MOST_TARGETS_LISTED)),
                 targets_left_out=_integer(head["targets_left_out"], 0, 2**63),
                 data=blobs[0],
-                md5=None if head["md5"] is None else bytes.fromhex(_typed(head["md5"], str)).hex(),
-                scores=None
-                if head["scores"] is None
-                else {name: float(score) for name, score in _harmless(head["scores"]).items()},
+                md5=None if head["md5"] is None else _md5(head["md5"]),
+                scores=None if head["scores"] is None else _scores(head["scores"]),
                 thumbnail=blobs[1],
             )
         case b"WARN":
             return Warned(_code(head["code"], warning=True), _typed(_harmless(head["detail"]), str))
+        case b"TRYD":
+            return Attempted(_typed(head["done"], bool), _typed(_harmless(head["detail"]), str))
         case b"FAIL":
             return Failed(_code(head["code"], warning=False), _typed(_harmless(head["detail"]), str))
         case b"DONE":
@@ -213,6 +241,9 @@ def _harmless(value: Any, *, depth: int = 0) -> Any:
         return {_harmless(name): _harmless(item, depth=depth + 1) for name, item in value.items()}
     if isinstance(value, int) and abs(value) >= 2**63:
         raise ValueError("too large")
+    if isinstance(value, float) and not math.isfinite(value):
+        # Written as 1e999, which is JSON, and no number of a database's.
+        raise ValueError("infinite")
     return value
 
 
@@ -224,6 +255,35 @@ def _fraction(value: Any, *, above: int) -> Fraction:
     if fraction <= above:
         raise ValueError("out of bounds")
     return fraction
+
+
+def _most(value: Any, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise ValueError("too many")
+    return value
+
+
+def _of(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """An object with these names, in their order, and no others."""
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise ValueError("other names")
+    return {name: value[name] for name in names}
+
+
+def _scores(value: Any) -> dict[str, float]:
+    scores = {}
+    for name, score in _of(_harmless(value), SCORES).items():
+        if not isinstance(score, int | float):
+            raise TypeError(score)
+        scores[name] = float(score)
+    return scores
+
+
+def _md5(value: Any) -> str:
+    digest = bytes.fromhex(_typed(value, str))
+    if len(digest) != 16:
+        raise ValueError("no MD5")
+    return digest.hex()
 
 
 def _code(value: Any, *, warning: bool) -> str:

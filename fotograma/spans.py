@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex
+from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex, Timeline
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,24 @@ class Span:
     """Packets of the wanted frames, in presentation order."""
 
 
+# Codecs whose key frames are known to leave nothing behind of what came before.
+CODECS = frozenset({"h264", "hevc", "vp9", "vp8", "av1", "mpeg2video", "mjpeg", "prores", "dnxhd"})
+# Those whose packets may come in another order than their pictures are shown.
+REORDERED = frozenset({"h264", "hevc", "mpeg2video"})
+# Containers that carry the time of each picture.
+TIMED_CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "flv", "ivf")
 # Pictures that a decoder may hold back to bring them into order (H.264 and HEVC allow 16).
 DEEPEST_REORDER = 16
 
 
-def is_regular(index: PacketIndex, *, reordered: bool) -> bool:
+def is_regular(index: PacketIndex, *, codec: str, container: str) -> bool:
     """Whether the index can be believed: every packet has a time of its own and nothing is marked as damaged.
 
     Only then a frame is known by its packet's time; all else is decoded from the beginning. Where pictures are not
-    `reordered` by the codec, times must rise from packet to packet; else from key frame to key frame.
+    reordered by the codec, times must rise from packet to packet; else from key frame to key frame.
     """
+    if codec not in CODECS or not container.startswith(TIMED_CONTAINERS):
+        return False
     shown = [pts for pts, flags in zip(index.pts, index.flags, strict=True) if not flags & DISCARD]
     return (
         index.complete
@@ -42,7 +50,18 @@ def is_regular(index: PacketIndex, *, reordered: bool) -> bool:
         and NO_TIME not in index.pts
         and len(set(shown)) == len(shown)
         and all(size > 0 for size in index.size)
-        and _rises(index, reordered=reordered)
+        and _rises(index, reordered=codec in REORDERED)
+    )
+
+
+def are_frames(index: PacketIndex, timeline: Timeline, *, codec: str, container: str) -> bool:
+    """Whether the frames that the index tells are those that decoding gives, as far as is known before."""
+    return (
+        is_regular(index, codec=codec, container=container)
+        and bool(timeline.ticks)
+        # The first packet's frame is the first frame: nothing at the beginning was left out by the decoder.
+        and timeline.ticks[0] == 0
+        and len(timeline.ticks) == sum(not flags & DISCARD for flags in index.flags)
     )
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import av
 
 from fotograma import parallel, spans
-from fotograma.packets import DISCARD
-from fotograma.parallel import Unfit, Wanted
+from fotograma.decoders import Unfit
+from fotograma.parallel import Wanted
 from fotograma.plan import Count, Scenes
 from fotograma.records import Finished, Picture, Warned
 from fotograma.selection import Choice, Selector, choose
@@ -17,24 +17,14 @@ from fotograma.work import Work
 if TYPE_CHECKING:
     from fotograma.looks import Seen
 
-# Containers that carry the time of each picture.
-TIMED_CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "flv", "ivf")
 # A JPEG of quality 90 takes about so many bytes a pixel.
 BYTES_A_PIXEL = 0.2
 
 
 def fits(work: Work) -> bool:
     """Whether the video's packets can be believed so far that frames are known before they are decoded."""
-    timeline = work.timeline
-    return (
-        work.probed.codec in parallel.CODECS
-        and work.facts.media["container"].startswith(TIMED_CONTAINERS)
-        and spans.is_regular(work.probed.index, reordered=work.probed.codec in parallel.REORDERED)
-        and bool(timeline.ticks)
-        # The first packet's frame is the first frame: nothing at the beginning was left out by the decoder.
-        and timeline.ticks[0] == 0
-        and len(timeline.ticks) == sum(not flags & DISCARD for flags in work.probed.index.flags)
-    )
+    media = work.facts.media
+    return spans.are_frames(work.probed.index, work.timeline, codec=media["codec"], container=media["container"])
 
 
 def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
@@ -57,10 +47,12 @@ def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
     for picture in work.within_limits(found):
         targets_left_out += picture.targets_left_out
         yield picture
-    if work.probed.cut_off:
+    if work.probed.decoders.cut_off:
         yield Warned("TRUNCATED", "bytes are missing at its end")
     if targets_left_out:
         yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
+    if lost := work.probed.decoders.packets_lost:
+        yield Warned("PACKETS_WITHOUT_FRAMES", f"{lost} packets, for want of a clock")
     if past := _targets_past_the_end(work):
         yield Warned("PAST_THE_END", f"{past} times")
     yield Finished(path="sparse")
@@ -104,20 +96,16 @@ def _decoded(
     work: Work, indexes: list[int], make: parallel.Make[parallel.T], *, held: bool = False
 ) -> Iterator[Wanted[parallel.T]]:
     """The frames of that place in presentation order; `held`: what is made of them keeps the decoded picture."""
-    index = work.probed.index
-    found = spans.spans(index, (work.timeline.packets[place] for place in indexes))
-    if not found:
-        return iter(())
-    media = work.facts.media
-    return parallel.decode(
-        work.reader,
-        index,
-        found,
-        make,
-        limits=work.limits,
-        stream=work.plan.stream,
-        picture_bytes=round(media["width"] * media["height"] * (100 if held else BYTES_A_PIXEL)),
-    )
+    found = spans.spans(work.probed.index, (work.timeline.packets[place] for place in indexes))
+    first = work.probed.first
+    if first is not None and found and found[0].wanted == (work.timeline.packets[0],):
+        # The probe has decoded that one, and nothing more of its span is wanted.
+        yield Wanted(found[0].wanted[0], make(first, found[0].wanted[0]))
+        found = found[1:]
+    if found:
+        media = work.facts.media
+        picture_bytes = round(media["width"] * media["height"] * (100 if held else BYTES_A_PIXEL))
+        yield from parallel.decode(work.probed.decoders, found, make, picture_bytes=picture_bytes)
 
 
 def _frame(work: Work, picture: av.VideoFrame, index: int) -> Frame:

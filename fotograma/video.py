@@ -125,7 +125,7 @@ class _Clock:
 
 
 class Video:
-    """An open video and its chosen stream. It is read once, by `probe`, `frames` or `packets`: seeking back to the
+    """An open video and its chosen stream. It is read once, by `index`, `frames` or `packets`: seeking back to the
     beginning is not exact in every container, so that whoever reads again opens again."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
@@ -138,27 +138,41 @@ class Video:
         assert stream.time_base is not None
         self.time_base: Fraction = stream.time_base
 
-    def probe(self) -> tuple[Frame | None, PacketIndex]:
-        """The first frame, and the index of all packets; nothing behind the first frame is decoded."""
+    def index(self) -> PacketIndex:
+        """The index of all packets; nothing is decoded."""
         index = PacketIndex(self.time_base)
-        packets = self._noted(index)
-        first = next(self.frames(packets), None)
-        for _ in packets:
-            pass
+        context = self.stream.codec_context
+        framing = Framing.of(context.name, context.extradata) if context.name == "hevc" else None
+        for packet in self.packets():
+            if not packet.size:
+                continue
+            if len(index) == MOST_PACKETS:
+                index.complete = False
+                break
+            if framing is not None:
+                index.top_layer = max(index.top_layer, bitstream.temporal_layer(framing, memoryview(packet)))
+            index.add(
+                pts=None if self._has_no_pts else packet.pts,
+                dts=packet.dts,
+                duration=packet.duration or 0,
+                size=packet.size,
+                position=-1 if packet.pos is None else packet.pos,
+                flags=KEY * packet.is_keyframe | DISCARD * packet.is_discard | CORRUPT * packet.is_corrupt,
+            )
         index.complete = index.complete and not self.damage.read_errors
-        return first, index
+        return index
 
-    def frames(self, packets: "Iterator[av.Packet[VideoStream]] | None" = None) -> Iterator[Frame]:
+    def frames(self) -> Iterator[Frame]:
         """Decode all frames in presentation order, on one thread. What can't be decoded is counted in `damage`."""
         clock = _Clock()
         previous_pts: int | None = None
         duration = self._usual_duration()
-        for picture in self._pictures(packets or self.packets()):
+        for picture in self._pictures():
             pts = clock.read(None if self._has_no_pts else picture.pts, picture.dts)
             if pts is None:
                 self.damage.frames_without_time += not self._has_no_pts
                 pts = 0 if previous_pts is None else previous_pts + duration
-            if previous_pts is not None and pts < previous_pts:
+            if previous_pts is not None and pts <= previous_pts:
                 self.damage.frames_held += 1
                 pts = previous_pts
             duration = picture.duration or (pts - previous_pts if previous_pts is not None else 0) or duration
@@ -181,9 +195,9 @@ class Video:
             return picture.dts in self._key_dts
         return bool(picture.key_frame)
 
-    def _pictures(self, packets: "Iterator[av.Packet[VideoStream]]") -> Iterator[av.VideoFrame]:
+    def _pictures(self) -> Iterator[av.VideoFrame]:
         self.stream.thread_type = "NONE"
-        for packet in packets:
+        for packet in self.packets():
             self.damage.packets_seen += packet.size > 0 and not packet.is_discard
             if packet.size:
                 self.damage.ends_early = packet.is_corrupt
@@ -195,27 +209,6 @@ class Video:
                 raise LimitExceeded("LIMIT_MEMORY") from error
             except av.FFmpegError:
                 self.damage.packets_failed += 1
-
-    def _noted(self, index: PacketIndex) -> "Iterator[av.Packet[VideoStream]]":
-        """All packets, each written into `index` as it passes."""
-        context = self.stream.codec_context
-        framing = Framing.of(context.name, context.extradata) if context.name == "hevc" else None
-        for packet in self.packets():
-            if packet.size and len(index) == MOST_PACKETS:
-                index.complete = False
-                return
-            if packet.size:
-                if framing is not None:
-                    index.top_layer = max(index.top_layer, bitstream.temporal_layer(framing, memoryview(packet)))
-                index.add(
-                    pts=None if self._has_no_pts else packet.pts,
-                    dts=packet.dts,
-                    duration=packet.duration or 0,
-                    size=packet.size,
-                    position=-1 if packet.pos is None else packet.pos,
-                    flags=KEY * packet.is_keyframe | DISCARD * packet.is_discard | CORRUPT * packet.is_corrupt,
-                )
-            yield packet
 
     def packets(self) -> "Iterator[av.Packet[VideoStream]]":
         """The stream's packets from where the container stands; a read error ends them."""
@@ -234,6 +227,12 @@ class Video:
             if packet.has_sidedata("encryption_info"):
                 raise InputError("ENCRYPTED")
             yield packet
+
+
+def quarter_turns(picture: av.VideoFrame) -> int:
+    """How often the picture must be turned by 90 degrees, counter-clockwise; a garbage matrix counts as none."""
+    degrees = picture.rotation
+    return degrees // 90 % 4 if degrees % 90 == 0 else 0
 
 
 @contextmanager
@@ -258,15 +257,21 @@ def open_video(reader: Reader, *, limits: Limits, stream: int | None = None) -> 
     except av.FFmpegError as error:
         raise InputError("ENCRYPTED" if _looks_encrypted(reader) else "NOT_A_VIDEO") from error
     with container:
+        # Windows Media opens all the same, and gives garbage.
+        if container.format.name.startswith("asf") and _looks_encrypted(reader):
+            raise InputError("ENCRYPTED")
         chosen = _choose_stream(container, stream)
         _check_codec(chosen, limits)
         yield Video(container, chosen)
 
 
 def _looks_encrypted(reader: Reader) -> bool:
-    """Whether a file that can't be opened says of itself that it is encrypted."""
+    """Whether a file says in its head that it is encrypted."""
+    place = reader.tell()
     reader.seek(0, 0)
     head = reader.read(2**20)
+    # FFmpeg reads on where it was.
+    reader.seek(place, 0)
     return (b"ftyp" in head[:64] and b"encv" in head) or any(guid in head for guid in ENCRYPTED_ASF)
 
 

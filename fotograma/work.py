@@ -7,7 +7,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fotograma import image
+import av
+
+from fotograma.decoders import Decoders
 from fotograma.errors import LimitExceeded
 from fotograma.limits import Limits
 from fotograma.packets import PacketIndex, Timeline
@@ -27,11 +29,14 @@ class Probed:
     """What the probe found, and what it keeps to itself for the pictures."""
 
     facts: Facts
-    index: PacketIndex
-    codec: str
-    sample_aspect_ratio: Fraction | None
-    cut_off: bool
-    """The file ends before its container says so."""
+    decoders: Decoders
+    first: av.VideoFrame | None
+    """The first picture, where it could be decoded from its packets alone."""
+
+    @property
+    def index(self) -> PacketIndex:
+        """All packets."""
+        return self.decoders.index
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,14 @@ class Work:
 
     def picture(self, frame: Frame, choice: Choice, *, seen: "Seen | None" = None) -> Picture:
         """A chosen frame, encoded."""
+        # Here, because numpy may still be loading while the video is opened.
+        from fotograma import image
+
         encoded = image.encode(
-            frame.picture, self.plan, sample_aspect_ratio=self.probed.sample_aspect_ratio, raw=self.raw
+            frame.picture,
+            self.plan,
+            sample_aspect_ratio=self.probed.decoders.video.stream.sample_aspect_ratio,
+            raw=self.raw,
         )
         return Picture(
             pts=frame.pts,

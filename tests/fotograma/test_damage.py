@@ -6,12 +6,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
 from tests import broken_clips
-from tests.clips import draw_clip
+from tests.attacks import bombs, encryption
+from tests.clips import AUDIO_RATE, add_silence, draw_clip, paint
 from tests.fotograma.conftest import Draw, Take
 
 ALL = {"mode": "all"}
@@ -20,7 +24,14 @@ INDEX_FIRST = {"movflags": "faststart"}
 
 @pytest.mark.parametrize(
     ("name", "how"),
-    [("a.mp4", {"container_options": INDEX_FIRST}), ("a.mkv", {}), ("a.webm", {"codec": "libvpx-vp9"}), ("a.ts", {})],
+    [
+        ("a.mp4", {"container_options": INDEX_FIRST}),
+        ("a.mkv", {}),
+        ("a.webm", {"codec": "libvpx-vp9"}),
+        ("a.ts", {}),
+        ("a.avi", {"codec": "mpeg4"}),
+        ("a.flv", {}),
+    ],
 )
 def test_a_file_cut_short_gives_its_frames_and_says_so(
     name: str, how: dict[str, Any], draw: Draw, take: Take, tmp_path: Path
@@ -117,6 +128,35 @@ def test_each_frame_keeps_its_own_size(draw: Draw, take: Take, tmp_path: Path) -
     assert archive.warnings == ["SIZE_CHANGES"]
 
 
+@pytest.mark.parametrize("name", ["wrap.ts", "wrap.mpg"])
+def test_a_clock_that_wraps_goes_on(name: str, draw: Draw, take: Take) -> None:
+    how = {"codec": "mpeg2video", "b_frames": 0} if name.endswith("mpg") else {}
+    # A second before the 33 bits of the container's clock are full.
+    clip = draw(name, start=Fraction(2**33, 90_000) - 1, **how)
+
+    archive = take(clip, ALL)
+
+    assert archive.times == pytest.approx([number / 25 for number in range(50)])
+    assert archive.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("lie", "b_frames"), [("durations-of-nothing", 0), ("durations-of-nothing", 2), ("durations-of-136-years", 2)]
+)
+def test_times_that_make_no_sense_are_told(lie: str, b_frames: int, draw: Draw, take: Take, tmp_path: Path) -> None:
+    (tmp_path / "lie.mp4").write_bytes(bombs.lie(draw("a.mp4", b_frames=b_frames), lie))
+
+    assert "BACKWARD_TIMES" in take(tmp_path / "lie.mp4", ALL).warnings
+
+
+def test_a_clock_without_ticks_is_told(draw: Draw, take: Take, tmp_path: Path) -> None:
+    (tmp_path / "lie.mp4").write_bytes(bombs.lie(draw("a.mp4"), "timescale-0"))
+
+    archive = take(tmp_path / "lie.mp4", ALL)
+
+    assert archive.warnings != [] or len(archive.frames) == 50
+
+
 def test_a_gap_of_years_is_not_filled(draw: Draw, take: Take) -> None:
     clip = draw("years.mkv", times=[0, 0.04, 10**9], frames=3)
     began = time.monotonic()
@@ -182,6 +222,20 @@ def test_sound_is_no_video_not_even_with_a_cover(cover: bool, tmp_path: Path, co
     assert code_of(broken_clips.draw_sound(tmp_path / "sound.mkv", cover=cover)) == "NO_VIDEO_STREAM"
 
 
+def test_sound_with_a_cover_in_an_mp4_is_no_video(tmp_path: Path, code_of: CodeOf) -> None:
+    with av.open(str(tmp_path / "song.mp4"), "w") as output:
+        sound = output.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+        cover = output.add_stream("mjpeg", rate=25)
+        assert isinstance(cover, VideoStream)
+        cover.width, cover.height, cover.pix_fmt = 160, 96, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(paint(7, width=160, height=96), format="rgb24")
+        output.mux([*cover.encode(picture.reformat(format="yuvj420p")), *cover.encode(None)])
+        add_silence(output, sound, seconds=1)
+
+    assert code_of(tmp_path / "song.mp4") == "NO_VIDEO_STREAM"
+
+
 def test_a_stream_that_is_no_video_stream_is_refused(draw: Draw, code_of: CodeOf) -> None:
     clip = draw("sound.mp4", audio=True)
 
@@ -191,6 +245,49 @@ def test_a_stream_that_is_no_video_stream_is_refused(draw: Draw, code_of: CodeOf
 
 def test_an_encrypted_video_is_refused(draw: Draw, tmp_path: Path, code_of: CodeOf) -> None:
     assert code_of(broken_clips.encrypt(draw("a.mp4").path, tmp_path / "secret.mp4")) == "ENCRYPTED"
+
+
+CODECS = ["libx264", "libx265", "libsvtav1"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("layout", [{}, encryption.FRAGMENTS], ids=["whole", "fragments"])
+def test_a_video_whose_samples_are_encrypted_is_refused(
+    codec: str, layout: dict[str, str], tmp_path: Path, code_of: CodeOf
+) -> None:
+    secret = encryption.draw_encrypted(tmp_path / "secret.mp4", codec=codec, container_options=layout)
+
+    assert code_of(secret) == "ENCRYPTED"
+
+
+@pytest.mark.parametrize("plan", [ALL, {"mode": "at", "seconds": [0]}], ids=["all", "first"])
+@pytest.mark.parametrize(
+    "descriptions",
+    [1, 2],
+)
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_video_that_begins_clear_and_goes_on_encrypted_is_refused(
+    codec: str, descriptions: int, plan: dict[str, Any], tmp_path: Path, code_of: CodeOf
+) -> None:
+    secret = encryption.draw_clear_lead(
+        tmp_path / "secret.mp4", clear_fragments=2, descriptions=descriptions, codec=codec
+    )
+
+    assert code_of(secret, plan) == "ENCRYPTED"
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_windows_media_with_protection_is_refused(extended: bool, draw: Draw, tmp_path: Path, code_of: CodeOf) -> None:
+    secret = encryption.protect_asf(draw("a.wmv", codec="wmv2").path, tmp_path / "secret.wmv", extended=extended)
+
+    assert code_of(secret) == "ENCRYPTED"
+
+
+def test_a_head_without_pictures_has_no_frames(draw: Draw, tmp_path: Path, code_of: CodeOf) -> None:
+    data = draw("a.mp4", container_options=encryption.FRAGMENTS).path.read_bytes()
+    (tmp_path / "head.mp4").write_bytes(data[: data.index(b"moof") - 4])
+
+    assert code_of(tmp_path / "head.mp4") == "NO_FRAMES"
 
 
 def test_pictures_that_are_all_damaged_are_no_frames(draw: Draw, tmp_path: Path, code_of: CodeOf) -> None:

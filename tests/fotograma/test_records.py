@@ -11,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fotograma.records import (
+    LAYERS,
+    ON,
+    Attempted,
     Facts,
     Failed,
     Finished,
+    Locked,
     Picture,
     ProtocolError,
     Record,
@@ -24,11 +28,25 @@ from fotograma.records import (
 
 RECORDS: list[Record] = [
     Facts({"codec": "h264", "streams": []}, {"av": "18"}, Fraction(1, 12_800), -1024, b"index"),
-    Picture(512, 1, True, 160, 96, (Fraction(1, 3), Fraction(2)), 0, b"jpeg", "00" * 16, {"sharpness": 1.5}, b"small"),
+    Picture(
+        512,
+        1,
+        True,
+        160,
+        96,
+        (Fraction(1, 3), Fraction(2)),
+        0,
+        b"jpeg",
+        "00" * 16,
+        {"sharpness": 1.5, "brightness": 2.0, "difference": 0.0},
+        b"small",
+    ),
     Picture(512, None, False, 1, 1, (), 7, b"", None, None, b""),
     Warned("TRUNCATED", "here"),
     Failed("NO_FRAMES", ""),
     Finished("linear"),
+    Locked(dict.fromkeys(LAYERS, ON) | {"landlock": "Function not implemented"}),
+    Attempted(False, "Operation not permitted"),
 ]
 
 
@@ -109,7 +127,8 @@ def put_together(kind: bytes, head: object, blobs: list[bytes]) -> bytes:
     return struct.pack("<4sII", kind, len(packed), len(blobs)) + sizes + packed + b"".join(blobs)
 
 
-FACTS, PICTURE = sent(RECORDS[0]), sent(RECORDS[1])
+FACTS, PICTURE, LOCKED, ATTEMPTED = (sent(RECORDS[place]) for place in (0, 1, -2, -1))
+ALL_ON = dict.fromkeys(LAYERS, ON)
 
 
 @pytest.mark.timeout(10)
@@ -133,8 +152,25 @@ FACTS, PICTURE = sent(RECORDS[0]), sent(RECORDS[1])
         (PICTURE, "height", 10**9),
         (PICTURE, "key_frame", 1),
         (PICTURE, "md5", "no"),
+        (PICTURE, "md5", "00" * 2**10),
         (PICTURE, "scores", {"sharpness": float("inf")}),
+        (PICTURE, "scores", {"sharpness": 1.0, "brightness": 1.0}),
+        (PICTURE, "scores", {"sharpness": 1.0, "brightness": 1.0, "difference": "inf"}),
+        (PICTURE, "scores", {"sharpness": 1.0, "brightness": 1.0, "difference": 1.0, "beauty": 1.0}),
+        (PICTURE, "targets", ["1"] * 1001),
         (sent(RECORDS[3]), "code", "UNHEARD_OF"),
+        (LOCKED, "layers", {}),
+        (LOCKED, "layers", None),
+        (LOCKED, "layers", list(LAYERS)),
+        (LOCKED, "layers", dict.fromkeys(LAYERS[1:], ON)),
+        (LOCKED, "layers", ALL_ON | {"root": ON}),
+        (LOCKED, "layers", ALL_ON | {"seccomp": True}),
+        (LOCKED, "layers", ALL_ON | {"seccomp": None}),
+        (LOCKED, "layers", ALL_ON | {"seccomp": {"on": ON}}),
+        (LOCKED, "layers", ALL_ON | {"seccomp": "on\0"}),
+        (ATTEMPTED, "done", 0),
+        (ATTEMPTED, "done", "no"),
+        (ATTEMPTED, "detail", None),
     ],
 )
 def test_a_lie_ends_the_conversation(data: bytes, name: str, value: object) -> None:
@@ -156,3 +192,17 @@ def test_a_lie_ends_the_conversation(data: bytes, name: str, value: object) -> N
 def test_a_size_beyond_the_bounds_is_refused_before_it_is_read(head: bytes) -> None:
     with pytest.raises(ProtocolError):
         received(head)
+
+
+@pytest.mark.parametrize(("data", "old", "new"), [(FACTS, b'"h264"', b"1e9999"), (PICTURE, b"1.5", b"1e9999")])
+def test_a_number_beyond_all_numbers_is_refused(data: bytes, old: bytes, new: bytes) -> None:
+    """1e9999 is JSON, and infinite once it is read."""
+    kind, head, blobs = taken_apart(data)
+    packed = json.dumps(head).encode()
+    assert old in packed
+    changed = packed.replace(old, new)
+    sizes = struct.pack(f"<{len(blobs)}I", *(len(blob) for blob in blobs))
+    told = struct.pack("<4sII", kind, len(changed), len(blobs)) + sizes + changed + b"".join(blobs)
+
+    with pytest.raises(ProtocolError):
+        received(told)
