@@ -35,6 +35,14 @@ LONGEST_PAUSE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
+class Range:
+    """Ticks [start, end) of the stream; None is the beginning or the end."""
+
+    start_pts: int | None = None
+    end_pts: int | None = None
+
+
+@dataclass(frozen=True)
 class Claim:
     """A segment as its worker holds it."""
 
@@ -44,22 +52,13 @@ class Claim:
     extraction_id: uuid.UUID | None
     step: Step
     number: int
-    start_pts: int | None
-    end_pts: int | None
+    range: Range
 
     @property
     def place(self) -> Place:
         """Where this holder's objects go; no other holder ever writes there."""
         assert self.extraction_id is not None
         return Place(self.extraction_id, self.segment_id, self.token)
-
-
-@dataclass(frozen=True)
-class Range:
-    """Ticks [start, end) of the stream; None is the beginning or the end."""
-
-    start_pts: int | None = None
-    end_pts: int | None = None
 
 
 def claim_segment(session: Session, *, worker: str) -> Claim | None:
@@ -152,6 +151,20 @@ def cut(
         )
         after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
     return _claim(segment)
+
+
+def uncut(session: Session, claim: Claim) -> Claim:
+    """The parts can't be taken one by one after all: this segment is the whole extraction now.
+
+    Whoever holds another one loses it; what was done of it counts as done, so that no progress is taken back.
+    """
+    assert claim.extraction_id is not None
+    _hold_extraction(session, claim)
+    of_extraction = Segment.extraction_id == claim.extraction_id
+    done = session.scalar(select(func.sum(Segment.frames_done)).where(of_extraction))
+    _write(session, claim, start_pts=None, end_pts=None, frames_done=done, lease_expires_at=_lease())
+    session.execute(delete(Segment).where(of_extraction, Segment.id != claim.segment_id))
+    return _claim(session.get_one(Segment, claim.segment_id, populate_existing=True))
 
 
 def finish_frames(
@@ -303,8 +316,7 @@ def _claim(segment: Segment) -> Claim:
         extraction_id=segment.extraction_id,
         step=Step(segment.step),
         number=segment.number,
-        start_pts=segment.start_pts,
-        end_pts=segment.end_pts,
+        range=Range(segment.start_pts, segment.end_pts),
     )
 
 

@@ -1,8 +1,8 @@
 """Working on a segment: probe, frames, join. Each is safe to run twice, for each claim writes under its own token."""
 
 import hashlib
+import itertools
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,19 +24,20 @@ from app.extractions.segment_lifecycle import Claim, Range
 from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
+from app.workers import presence
+from app.workers.jail import get_limits
 from app.workers.lease import Lease
-from fotograma import extraction
+from fotograma import cut, extraction
 from fotograma.archive import EntryWriter
 from fotograma.errors import Cancelled, FotogramaError, StorageUnavailable
 from fotograma.jail import Jail
-from fotograma.limits import Limits
 from fotograma.manifest import Row
+from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
 from fotograma.records import Facts
 
 logger = structlog.get_logger()
 
-WORKER = f"{socket.gethostname()}-{os.getpid()}"
 # A result is worth waiting for a database that restarts; past that the lease is gone anyway.
 PERSIST_SECONDS = 30.0
 
@@ -48,7 +49,7 @@ def work_on_next_segment(*, stopping: threading.Event) -> bool:
     if stopping.is_set():
         return False
     with open_session() as session:
-        claim = segment_lifecycle.claim_segment(session, worker=WORKER)
+        claim = segment_lifecycle.claim_segment(session, worker=presence.NAME)
     if claim is None:
         return False
     with structlog.contextvars.bound_contextvars(
@@ -101,24 +102,33 @@ def _decode(lease: Lease, storage: Storage) -> None:
         facts = jail.probe(stream=plan.stream if plan else None)
         if claim.step == Step.PROBE:
             total = extraction.expected_frames(plan, facts) if plan else None
-            cut = _persist(
+            first = _persist(
                 lambda session: segment_lifecycle.cut(
                     session,
                     claim,
                     media=_source(task, facts),
                     packet_index=facts.packet_index,
-                    ranges=[Range()],
+                    ranges=_ranges(plan, facts),
                     frames_total=total,
                     usual_stream=plan is None or plan.stream is None,
                 )
             )
-            if cut is None:
+            if first is None:
                 return
-            lease.claim = claim = cut
+            lease.claim = claim = first
         assert plan is not None
         is_last = _take_frames(lease, storage, jail, plan, facts, source=_source(task, facts))
     if is_last:
         _join(lease, storage)
+
+
+def _ranges(plan: Plan | None, facts: Facts) -> list[Range]:
+    """The parts of an extraction, in order."""
+    if plan is None:
+        return [Range()]
+    index = PacketIndex.from_bytes(facts.packet_index)
+    places = cut.places(plan, index, facts.media, seconds=get_settings().segment_seconds)
+    return [Range(start, end) for start, end in itertools.pairwise([None, *places, None])]
 
 
 def _source(task: Task, facts: Facts) -> dict[str, Any]:
@@ -140,11 +150,16 @@ def _take_frames(
             facts=facts,
             sink=entries,
             into=collected,
-            start_pts=claim.start_pts,
-            end_pts=claim.end_pts,
+            start_pts=claim.range.start_pts,
+            end_pts=claim.range.end_pts,
         )
         for _ in frames:
             lease.frames_done = len(collected.rows)
+    if collected.path == "linear" and claim.range != Range():
+        # The index has promised too much. What a linear decode tells of damage it tells of the whole.
+        with lease.handing_over():
+            lease.claim = _persist(lambda session: segment_lifecycle.uncut(session, claim))
+        return _take_frames(lease, storage, jail, plan, facts, source=source)
     engine = {**facts.engine, "path": collected.path}
     results.write_rows(storage, place, Rows(source=source, engine=engine, rows=collected.rows))
     with lease.handing_over():
@@ -209,20 +224,11 @@ def _join(lease: Lease, storage: Storage) -> None:
 
 @contextmanager
 def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
-    settings = get_settings()
-    limits = Limits(
-        max_pixels=settings.frame_max_pixels,
-        max_streams=settings.video_max_streams,
-        max_frames=settings.extraction_max_frames,
-        max_bytes=settings.archive_max_bytes,
-        wall_seconds=settings.segment_wall_seconds,
-        memory_bytes=settings.jail_memory_bytes,
-    )
     descriptor = storage.open_descriptor(object_key)
     if descriptor is None:
         raise StorageUnavailable(detail="this store's objects can't be opened as files")
     try:
-        with Jail(descriptor, limits=limits) as jail:
+        with Jail(descriptor, limits=get_limits(), required=get_settings().require_jail) as jail:
             yield jail
     finally:
         os.close(descriptor)

@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,9 +21,12 @@ from app.extractions import lifecycle, queries, segment_lifecycle
 from app.extractions.models import Extraction, Segment, Status
 from app.extractions.queries import VideoState
 from app.notifications.models import Email
+from app.settings import get_settings
 from app.storage import Storage
 from app.workers.extraction import work_on_next_segment
+from fotograma.extraction import extract
 from fotograma.plan import All, At, Every, Plan
+from tests.app.workers.conftest import PLAN
 from tests.clips import Clip, read_number
 from tests.long_clips import make_long_clip
 
@@ -112,6 +116,79 @@ def test_a_worker_that_died_on_the_way_changes_no_byte(submit, clip: Clip, stora
     with open_session() as session:
         kinds = session.scalars(select(Email.kind).where(Email.extraction_id == asked.newest.extraction.id)).all()
     assert kinds == ["completed"]
+
+
+@pytest.fixture
+def cut_short(monkeypatch: pytest.MonkeyPatch):
+    """Extractions are cut wherever they may be."""
+    monkeypatch.setenv("SEGMENT_SECONDS", "0.000001")
+    get_settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    get_settings.cache_clear()
+
+
+def extracted(clip: Clip, folder: Path, *, plan: Plan = PLAN) -> bytes:
+    """What the engine alone writes."""
+    extract(clip.path, plan, sink=folder / "frames.zip")
+    return (folder / "frames.zip").read_bytes()
+
+
+@pytest.mark.usefixtures("cut_short")
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_cut_extraction_gives_what_the_engine_alone_gives(
+    workers: int, submit, clip: Clip, storage: Storage, tmp_path: Path
+):
+    asked = submit(clip.path)
+    work()
+    cut = len(segments_of(asked))
+    with ThreadPoolExecutor(workers) as pool:
+        while any(pool.map(lambda _: work(), range(workers))):
+            pass
+
+    assert cut == 4
+    assert archive_of(asked, storage) == extracted(clip, tmp_path)
+    assert state_of(asked).progress.fraction == 1.0
+
+
+@pytest.mark.usefixtures("cut_short")
+def test_a_worker_that_died_on_a_part_costs_that_part(submit, clip: Clip, storage: Storage, tmp_path: Path):
+    asked = submit(clip.path)
+    work()
+    with open_session() as session:
+        dead = segment_lifecycle.claim_segment(session, worker="dead")
+        past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)
+        session.execute(update(Segment).where(Segment.id == dead.segment_id).values(lease_expires_at=past))
+    while work():
+        pass
+    with open_session() as session:
+        segment_lifecycle.expire_leases(session)
+    while work():
+        pass
+
+    assert sorted(segment.losses for segment in segments_of(asked)) == [0, 0, 0, 0, 1]
+    assert archive_of(asked, storage) == extracted(clip, tmp_path)
+
+
+@pytest.mark.usefixtures("cut_short")
+def test_where_the_index_promised_too_much_the_whole_is_decoded_as_one(
+    submit, clip: Clip, storage: Storage, tmp_path: Path
+):
+    data = bytearray(clip.path.read_bytes())
+    # Pictures behind the middle are damaged; the table knows nothing of it.
+    begin = data.index(b"mdat")
+    place = begin + int((len(data) - begin) * 0.6)
+    data[place : place + 300] = bytes(300)
+    damaged = Clip(tmp_path / "clip.mp4", clip.times)
+    damaged.path.write_bytes(data)
+    plan = Plan(All())
+    asked = submit(damaged.path, plan=plan)
+    while work():
+        pass
+
+    archive = archive_of(asked, storage)
+    assert archive == extracted(damaged, tmp_path, plan=plan)
+    assert json.loads(zipfile.ZipFile(io.BytesIO(archive)).read("manifest.json"))["engine"]["path"] == "linear"
 
 
 def test_several_at_once_share_the_work(submit, clip: Clip, storage: Storage):
