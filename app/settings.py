@@ -59,8 +59,15 @@ class Settings(BaseSettings):
     video_max_streams: int = Field(32, ge=1, description="Streams a file may have.")
     extraction_max_frames: int = Field(200_000, ge=1, description="Frames one extraction may give.")
     archive_max_bytes: int = Field(50 * 2**30, ge=1, description="Largest archive.")
+    segment_seconds: float = Field(
+        30, gt=0, description="Work of one core, roughly, after which a long extraction is cut for other workers."
+    )
     segment_wall_seconds: float = Field(900, gt=0, description="Time one segment may take.")
     jail_memory_bytes: int = Field(2 * 2**30, ge=256 * 2**20, description="Memory of one decoding process.")
+
+    require_jail: bool = Field(
+        True, description="Whether a worker on whose machine decoders can't be locked in refuses to start."
+    )
 
     worker_threads: int = Field(0, ge=0, description="Segments one worker process runs at once; 0: one per core.")
     lease_seconds: float = Field(10, gt=0, description="How long a silent worker keeps its segment.")

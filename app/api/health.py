@@ -18,9 +18,11 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.database import get_engine
+from app import fleet
+from app.database import get_engine, open_session
 from app.settings import get_settings
 from app.storage import get_storage
+from fotograma.records import LAYERS, ON
 
 logger = structlog.get_logger()
 
@@ -38,6 +40,8 @@ class Part(BaseModel):
 
     status: Literal["up", "down"]
     detail: str | None = None
+    layers: dict[str, str] | None = None
+    """What decoders are locked in by: `on`, or in how many workers it is missing."""
 
 
 class Health(BaseModel):
@@ -54,7 +58,7 @@ class PartDown(Exception):
 class Readiness:
     """Asks each part on a thread of its own, never twice at once: a part that hangs costs one thread, however long."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(self, checks: Mapping[str, Callable[[], Part | None]]) -> None:
         self._checks = checks
         self._answers: dict[str, Future[Part]] = {}
         self._asked_at = -KEEP_SECONDS
@@ -72,13 +76,12 @@ class Readiness:
         return {name: answer.result() if answer.done() else silent for name, answer in answers.items()}
 
 
-def _ask(name: str, check: Callable[[], None]) -> Future[Part]:
+def _ask(name: str, check: Callable[[], Part | None]) -> Future[Part]:
     answer: Future[Part] = Future()
 
     def run() -> None:
         try:
-            check()
-            part = Part(status="up")
+            part = check() or Part(status="up")
         except PartDown as error:
             part = Part(status="down", detail=str(error))
         except Exception as error:
@@ -110,6 +113,19 @@ def check_broker(redis_url: str) -> None:
         broker.ping()
 
 
+def check_workers() -> Part:
+    """Somebody is there to work on what is uploaded."""
+    with open_session() as session:
+        workers = fleet.present(session)
+    if not workers:
+        raise PartDown("none is there: start one with `celery -A app.workers.celery_worker worker`")
+    layers = {}
+    for name in LAYERS:
+        without = sum(worker.layers.get(name) != ON for worker in workers)
+        layers[name] = f"missing in {without} of {len(workers)}" if without else ON
+    return Part(status="up", detail=f"{len(workers)} there", layers=layers)
+
+
 @lru_cache
 def get_readiness() -> Readiness:
     """The parts of this process."""
@@ -119,6 +135,7 @@ def get_readiness() -> Readiness:
             "database": check_database,
             "broker": lambda: check_broker(redis_url),
             "storage": lambda: get_storage().check(),
+            "workers": check_workers,
         }
     )
 

@@ -10,7 +10,7 @@ from app.logs import set_up_logs
 from app.notifications import sending, smtp
 from app.settings import get_settings
 from app.storage import get_storage
-from app.workers import extraction, maintenance
+from app.workers import extraction, jail, maintenance, presence
 
 app = task_queue.get_celery()
 
@@ -34,14 +34,19 @@ def email() -> None:
 @signals.celeryd_init.connect
 def _begin(**_: Any) -> None:
     set_up_logs(as_json=get_settings().log_json)
-    # What is wrong with these settings ends the start, rather than the first mail or video.
+    # What is wrong with these settings or this machine ends the start, rather than the first mail or video.
     smtp.get_server()
     get_storage()
+    jail.tried_layers()
 
 
 @signals.worker_ready.connect
-def _begin_sweeping(**_: Any) -> None:
+def _begin_rounds(**_: Any) -> None:
     threading.Thread(target=maintenance.sweep_until, args=(_stopping,), name="sweep", daemon=True).start()
+    presence_words = {"layers": jail.tried_layers()}
+    threading.Thread(
+        target=presence.tell_until, args=(_stopping,), kwargs=presence_words, name="presence", daemon=True
+    ).start()
 
 
 @signals.worker_shutting_down.connect

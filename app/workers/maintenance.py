@@ -6,7 +6,7 @@ import time
 import structlog
 from sqlalchemy import text
 
-from app import task_queue
+from app import fleet, task_queue
 from app.database import open_session
 from app.extractions import retention, segment_lifecycle
 from app.notifications import queries as notifications
@@ -64,6 +64,7 @@ def go_round() -> None:
     with open_session() as session:
         if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ROUND_LOCK}):
             return
+        fleet.forget_silent(session)
         retention.bury_expired()
         videos.remove_abandoned_uploads(get_storage())
         retention.remove_leftovers(get_storage())

@@ -1,6 +1,7 @@
 """What a probe is told, whatever is away."""
 
 import asyncio
+import datetime
 import os
 import socket
 import subprocess
@@ -11,8 +12,15 @@ import time
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import delete, func, update
 
+from app import fleet
 from app.api.health import PartDown, Readiness
+from app.database import open_session
+from fotograma.jail import MANDATORY
+from fotograma.records import LAYERS
+from tests.conftest import StartWorkers
+from tests.waiting import wait_until
 
 SOON_SECONDS = 1.0
 
@@ -23,16 +31,60 @@ def test_live(client: TestClient):
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})
 
 
-def test_ready_when_every_part_is_up(client: TestClient):
-    answer = client.get("/health/ready")
+UP_WITHOUT_WORKERS = {"database": "up", "broker": "up", "storage": "up", "workers": "down"}
 
-    assert answer.status_code == 200, answer.text
+
+@pytest.fixture(autouse=True)
+def no_workers(environment: dict[str, str]) -> None:  # noqa: ARG001
+    """Workers of other tests were killed, and are not missed yet."""
+    with open_session() as session:
+        session.execute(delete(fleet.Worker))
+
+
+def statuses(answer: httpx2.Response) -> dict[str, str]:
+    return {name: part["status"] for name, part in answer.json()["parts"].items()}
+
+
+def test_ready_when_every_part_is_up(client: TestClient, workers: StartWorkers):
+    workers(1)
+    answer = wait_until(lambda: (told := client.get("/health/ready")).status_code == 200 and told)
+
     assert answer.json()["status"] == "ready"
-    assert {name: part["status"] for name, part in answer.json()["parts"].items()} == {
-        "database": "up",
-        "broker": "up",
-        "storage": "up",
-    }
+    assert statuses(answer) == UP_WITHOUT_WORKERS | {"workers": "up"}
+    told = answer.json()["parts"]["workers"]
+    assert told["detail"] == "1 there"
+    assert set(told["layers"]) == set(LAYERS)
+    assert {told["layers"][name] for name in MANDATORY} == {"on"}
+
+
+def test_not_ready_where_nobody_works(client: TestClient):
+    answer = wait_until(lambda: (told := client.get("/health/ready")).status_code == 503 and told)
+
+    assert answer.json()["status"] == "not ready"
+    assert statuses(answer) == UP_WITHOUT_WORKERS
+    assert "start one with" in answer.json()["parts"]["workers"]["detail"]
+
+
+def test_worker_that_was_silent_for_long_is_not_there(client: TestClient):
+    there = {"host": "a", "layers": {}, "started_at": datetime.datetime.now(datetime.UTC)}
+    with open_session() as session:
+        fleet.tell(session, fleet.Worker(name="a-1", **there))
+    wait_until(lambda: statuses(client.get("/health/ready"))["workers"] == "up")
+    with open_session() as session:
+        session.execute(update(fleet.Worker).values(seen_at=func.now() - datetime.timedelta(seconds=60)))
+
+    wait_until(lambda: statuses(client.get("/health/ready"))["workers"] == "down")
+
+
+def test_layer_that_some_worker_lacks_is_told(client: TestClient):
+    told = {"host": "a", "started_at": datetime.datetime.now(datetime.UTC)}
+    every = dict.fromkeys(LAYERS, "on")
+    with open_session() as session:
+        fleet.tell(session, fleet.Worker(name="a-1", layers=every, **told))
+        fleet.tell(session, fleet.Worker(name="a-2", layers=every | {"landlock": "Function not implemented"}, **told))
+    part = wait_until(lambda: (found := client.get("/health/ready").json()["parts"]["workers"]).get("layers") and found)
+
+    assert part["layers"] == every | {"landlock": "missing in 1 of 2"}
 
 
 @pytest.fixture
@@ -76,7 +128,8 @@ def test_part_that_is_away_is_told_soon(
 
     parts = probe_in_a_process(environment, **{setting: f"redis://127.0.0.1:{port}/0" if part == "broker" else port})
 
-    assert [name for name, told in parts.items() if told["status"] == "down"] == [part]
+    # Without the database nobody knows of workers either; and here there are none.
+    assert [name for name, told in parts.items() if told["status"] == "down"] == [part, "workers"]
     assert parts[part]["detail"]
     assert "127.0.0.1" not in parts[part]["detail"]
 
