@@ -14,6 +14,10 @@ dev *options:
 test *options:
     uv run pytest {{ options }}
 
+# Hostile files: every attack in all its forms and so many mutated ones, from one seed on, e.g. `just attack 500 7001`.
+attack count="2000" seed=`date +%s`:
+    FOTOGRAMA_ATTACKS={{ count }} FOTOGRAMA_ATTACK_SEED={{ seed }} uv run pytest tests/attacks --verbose --timeout 1800
+
 # Everything but the tests.
 check: lint types arrows dependencies files docs-are-true
 
