@@ -101,6 +101,9 @@ PORTUGUESE = Words(
         "LIMIT_TIME": "A decodificação passou do tempo permitido; peça um trecho mais curto ou corte o vídeo.",
         "LIMIT_MEMORY": "A decodificação precisa de mais memória que o permitido; reduza a resolução do vídeo.",
         "DECODER_CRASHED": "O decodificador parou neste arquivo; é provável que ele esteja danificado de propósito.",
+        "JAIL_INCOMPLETE": (
+            "O vídeo não pôde ser decodificado com segurança na máquina que o recebeu; fale com o administrador."
+        ),
         "STORAGE_UNAVAILABLE": "Os arquivos não podem ser lidos ou gravados agora; tente de novo mais tarde.",
         "LOST": "As máquinas que trabalhavam neste vídeo caíram repetidas vezes; tente de novo mais tarde.",
         "CANCELLED": "A extração foi cancelada.",
