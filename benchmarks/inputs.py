@@ -117,6 +117,8 @@ def draw(wanted: Input, folder: Path, *, scale: float) -> Path | None:
             frame.pts, frame.time_base = number, Fraction(1, PICTURES_PER_SECOND)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    # Root's SVT-AV1 leaves the thread that opened it at real-time priority, which all that is measured would inherit.
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return part.replace(path)
 
 

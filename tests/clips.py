@@ -1,7 +1,9 @@
 """Draws clips with the answer painted in: each picture carries its number in black and white blocks, which survive
 lossy coding and scaling, and tell when a picture is not upright."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -82,6 +84,17 @@ def read_number(pixels: Pixels) -> int:
     return number
 
 
+@contextmanager
+def _usual_priority() -> Iterator[None]:
+    # Root's SVT-AV1 gives the thread that opens it real-time priority. All that is started later would inherit it, and
+    # two busy decoders would leave nobody else a processor.
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+
+
 def draw_clip(
     path: Path,
     *,
@@ -131,7 +144,8 @@ def draw_clip(
         shown = [Fraction(str(time)) if isinstance(time, float) else Fraction(time) for time in times]
         time_base = Fraction(1, 10_000)
     start_ticks = round(Fraction(start) / time_base)
-    with av.open(str(path), "w", format=container, options=dict(container_options or {})) as output:
+    muxer_options = dict(container_options or {})
+    with _usual_priority(), av.open(str(path), "w", format=container, options=muxer_options) as output:
         stream = output.add_stream(codec, rate=rate, options=ENCODER_OPTIONS.get(codec, {}) | dict(options or {}))
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
