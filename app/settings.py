@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     upload_max_bytes: int = Field(10 * 2**30, ge=1, description="Largest upload.")
     user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")
-    user_extractions_running: int = Field(4, ge=1, description="Segments of one user that run at once.")
+    user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")
     retention_days: int = Field(30, ge=1, description="How long videos and archives are kept.")
 

@@ -15,8 +15,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from app import task_queue
 from app.database import after_commit
@@ -62,23 +62,32 @@ class Claim:
 
 
 def claim_segment(session: Session, *, worker: str) -> Claim | None:
-    """Take the oldest waiting segment of the user with the fewest running; None when there is nothing to do."""
+    """Take the oldest waiting segment of the user with the fewest running; None when there is nothing to do.
+
+    A user's limit is on extractions: one that runs may have as many workers as nobody else's waiting segments need.
+    """
     running = (
-        select(Segment.user_id, func.count().label("count"))
+        select(
+            Segment.user_id,
+            func.count().label("segments"),
+            func.count(func.distinct(_work)).label("extractions"),
+        )
         .where(Segment.status == Status.PROCESSING)
         .group_by(Segment.user_id)
         .subquery()
     )
-    count = func.coalesce(running.c.count, 0)
     fair_next = (
         select(Segment.id)
         .outerjoin(running, running.c.user_id == Segment.user_id)
         .where(
             Segment.status == Status.PENDING,
             Segment.not_before <= func.now(),
-            count < get_settings().user_extractions_running,
+            or_(
+                func.coalesce(running.c.extractions, 0) < get_settings().user_extractions_running,
+                Segment.extraction_id.in_(_running_extractions()),
+            ),
         )
-        .order_by(count, Segment.created_at, Segment.id)
+        .order_by(func.coalesce(running.c.segments, 0), Segment.created_at, Segment.id)
         .limit(1)
         .with_for_update(of=Segment, skip_locked=True)
         .scalar_subquery()
@@ -147,6 +156,8 @@ def cut(
                 step=Step.FRAMES,
                 start_pts=part.start_pts,
                 end_pts=part.end_pts,
+                # As old as what was asked for: what its user asked for later waits for all of it.
+                created_at=segment.created_at,
             )
         )
         after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
@@ -272,13 +283,28 @@ def expire_leases(session: Session) -> int:
 def claimable(session: Session) -> int:
     """How many segments workers could take now, each user's limit considered."""
     due = (Segment.status == Status.PENDING) & (Segment.not_before <= func.now())
+    goes_on = Segment.extraction_id.in_(_running_extractions())
     of_users = session.execute(
-        select(func.count().filter(due), func.count().filter(Segment.status == Status.PROCESSING))
+        select(
+            func.count().filter(due & goes_on),
+            # Of one that nobody works on, one segment is rung for; the next sweep rings for its others.
+            func.count(func.distinct(_work)).filter(due & or_(Segment.extraction_id.is_(None), ~goes_on)),
+            func.count(func.distinct(_work)).filter(Segment.status == Status.PROCESSING),
+        )
         .where(Segment.status.in_(lifecycle.OPEN))
         .group_by(Segment.user_id)
     )
     most = get_settings().user_extractions_running
-    return sum(min(waiting, max(most - running, 0)) for waiting, running in of_users)
+    return sum(going_on + min(new, max(most - running, 0)) for going_on, new, running in of_users)
+
+
+# What counts once, however many segments it has: an extraction, or the probe of a video of which nothing was asked.
+_work = func.coalesce(Segment.extraction_id, Segment.id)
+
+
+def _running_extractions() -> Select[uuid.UUID | None]:
+    running = aliased(Segment)
+    return select(running.extraction_id).where(running.status == Status.PROCESSING, running.extraction_id.is_not(None))
 
 
 def _hold_extraction(session: Session, claim: Claim) -> None:

@@ -28,6 +28,14 @@ from tests.app.extractions.holding import (
 )
 
 TWO = Range(None, 100), Range(100, None)
+PARTS = [Range(number, number + 1) for number in range(10)]
+
+
+def claim_of(asked) -> Claim:
+    """The next claim, which is of this."""
+    held = claim()
+    assert held.extraction_id == asked.extraction_id
+    return held
 
 
 def make_due(held: Claim) -> None:
@@ -89,6 +97,36 @@ class TestClaims:
         assert refused is None
         assert of_other.extraction_id == theirs.extraction_id
         assert freed is not None
+
+    def test_a_backlog_does_not_delay_the_first_of_another(self, make_owner, ask):
+        busy, other = make_owner(), make_owner()
+        long_one = cut(claim_of(ask(busy)), *PARTS)
+        backlog = ask(busy)
+        with open_session() as session:
+            copies = [Extraction(video_id=backlog.video.id, user_id=busy.id, plan={}) for _ in range(500)]
+            session.add_all(copies)
+            session.flush()
+            session.add_all(Segment(video_id=one.video_id, user_id=one.user_id, extraction_id=one.id) for one in copies)
+        late = ask(other)
+        first = claim()
+
+        assert first.extraction_id == late.extraction_id
+        assert claim().extraction_id == long_one.extraction_id
+
+    def test_a_long_video_has_all_workers_that_nobody_else_needs(self, make_owner, ask):
+        user, other = make_owner(), make_owner()
+        most = get_settings().user_extractions_running
+        held = [cut(claim_of(ask(user)), *PARTS)]
+        later = ask(user)
+        held += [claim() for _ in range(most + 1)]
+        theirs = ask(other)
+        of_other = claim()
+        held += [claim() for _ in range(len(PARTS) - len(held))]
+
+        assert {one.extraction_id for one in held} == {held[0].extraction_id}
+        assert sorted(one.number for one in held) == [*range(len(PARTS))]
+        assert of_other.extraction_id == theirs.extraction_id
+        assert claim().extraction_id == later.extraction_id
 
     def test_two_who_claim_at_once_never_get_the_same(self, make_owner, ask):
         for _ in range(8):

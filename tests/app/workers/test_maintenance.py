@@ -113,6 +113,19 @@ def test_nobody_is_rung_for_what_a_limit_holds_back(submit, make_owner, clip: Cl
     assert take_rings() == Counter({SEGMENT: most - 1})
 
 
+def test_the_parts_of_a_running_extraction_are_all_rung_for(submit, clip: Clip, take_rings):
+    parts = 2 * get_settings().user_extractions_running
+    submit(clip.path)
+    with open_session() as session:
+        ranges = [segment_lifecycle.Range(number, number + 1) for number in range(parts)]
+        claim = claim_one()
+        segment_lifecycle.cut(session, claim, media={}, packet_index=b"", ranges=ranges, frames_total=parts)
+    take_rings()
+    maintenance.sweep()
+
+    assert take_rings() == Counter({SEGMENT: parts - 1})
+
+
 def test_a_silent_worker_loses_its_segment_and_another_is_called(submit, clip: Clip, take_rings):
     submit(clip.path)
     lost = claim_one()
