@@ -1,5 +1,6 @@
 """Every knob of the service, read from the environment (and `.env`) once."""
 
+import ipaddress
 from email.utils import parseaddr
 from functools import lru_cache
 from typing import Literal, Self
@@ -8,6 +9,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WELL_KNOWN_KEYS = frozenset({"changethis", "change-me", "changeme", "secret", "your-secret-key", "supersecret"})
 
@@ -38,6 +41,12 @@ class Settings(BaseSettings):
 
     public_url: str = Field("http://localhost:8000", description="Where users reach the API; links begin with it.")
     trusted_proxies: str = Field("", description="Addresses of proxies whose forwarded headers are believed, by comma.")
+
+    outbound_networks: str = Field(
+        "",
+        description="Networks that addresses named by users may lead to beside the public Internet, as `10.1.0.0/16`, "
+        "by comma.",
+    )
 
     storage_url: str = Field("file:.fotograma/objects", description="Where videos and archives live (`file:///path`).")
     signed_url_seconds: int = Field(12 * 3600, ge=1, le=7 * 86400, description="How long a signed link works.")
@@ -94,11 +103,25 @@ class Settings(BaseSettings):
             raise ValueError("MAIL_FROM must be an address, as in: Fotograma <no-reply@example.com>")
         return sender
 
+    @field_validator("outbound_networks")
+    @classmethod
+    def _networks_are_networks(cls, networks: str) -> str:
+        try:
+            _networks(networks)
+        except ValueError as error:
+            raise ValueError(f"OUTBOUND_NETWORKS must be networks by comma, as 10.1.0.0/16: {error}") from None
+        return networks
+
     @model_validator(mode="after")
     def _heartbeat_fits_the_lease(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS")
         return self
+
+    @property
+    def outbound_allowed(self) -> list[IPNetwork]:
+        """What OUTBOUND_NETWORKS says."""
+        return _networks(self.outbound_networks)
 
     @property
     def database_url(self) -> URL:
@@ -120,6 +143,10 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SystemExit("\n".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _networks(text: str) -> list[IPNetwork]:
+    return [ipaddress.ip_network(network.strip()) for network in text.split(",") if network.strip()]
 
 
 def _sentence(problem: ErrorDetails) -> str:
