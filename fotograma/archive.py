@@ -40,6 +40,11 @@ class Entry:
         """Of its first byte: what a range read needs."""
         return self.offset + len(_local_header(self))
 
+    @property
+    def end(self) -> int:
+        """Of the first byte behind it."""
+        return self.data_offset + self.size
+
     def moved(self, by: int) -> "Entry":
         """The same entry further on in the archive."""
         return replace(self, offset=self.offset + by)
@@ -69,6 +74,12 @@ class EntryWriter:
         for chunk in chunks:
             self._write(chunk)
             self.offset += len(chunk)
+
+    def leave_room(self, entry: Entry) -> None:
+        """Go on behind an entry that somebody else puts here, as it lies in another archive."""
+        placed = replace(entry, offset=self.offset)
+        self.entries.append(placed)
+        self.offset = placed.end
 
     def finish(self) -> None:
         """Write the directory."""

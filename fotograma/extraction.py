@@ -104,6 +104,8 @@ class Collected:
     warnings: list[dict[str, str]] = field(default_factory=list)
     path: str = ""
     """How it was decoded: `sparse` or `linear`."""
+    thumbnail_bytes: list[int] = field(default_factory=list)
+    """The size of each row's thumbnail, where such are wanted."""
 
 
 def extract(
@@ -157,11 +159,13 @@ def collect(
     into: Collected,
     start_pts: int | None = None,
     end_pts: int | None = None,
+    thumbnails: Callable[[bytes], object] | None = None,
 ) -> Generator[Row, None, None]:
-    """Write the pictures of a range to `sink` as they come, and yield each row."""
+    """Write the pictures of a range to `sink` as they come (and small ones to `thumbnails`), and yield each row."""
     namer = Namer(plan.format)
     last_pts = facts.first_pts
-    with closing(decoder.pictures(plan, start_pts=start_pts, end_pts=end_pts)) as records:
+    records = decoder.pictures(plan, start_pts=start_pts, end_pts=end_pts, thumbnails=thumbnails is not None)
+    with closing(records):
         for record in records:
             if isinstance(record, Warned):
                 into.warnings.append({"code": record.code, "detail": record.detail})
@@ -178,6 +182,9 @@ def collect(
                     first_pts=facts.first_pts,
                 )
                 into.rows.append(row)
+                if thumbnails is not None:
+                    thumbnails(record.thumbnail)
+                    into.thumbnail_bytes.append(len(record.thumbnail))
                 yield row
             else:
                 into.path = record.path
@@ -199,10 +206,7 @@ def close(
     """
     if not rows:
         raise InputError("NOTHING_SELECTED")
-    shown = manifest.as_json(rows, source=source, plan=plan, engine=engine, warnings=warnings)
-    sink.add("manifest.json", shown)
-    sink.add("manifest.csv", manifest.as_csv(rows))
-    sink.finish()
+    manifest.close(sink, rows, source=source, plan=plan, engine=engine, warnings=warnings)
     return Summary(len(rows), sum(row.bytes for row in rows), warnings, source, engine)
 
 

@@ -5,11 +5,11 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from fotograma.archive import Entry
+from fotograma.archive import Entry, EntryWriter
 from fotograma.plan import ImageFormat, Plan, plain_seconds
 from fotograma.records import Picture
 
@@ -50,6 +50,10 @@ class Row:
     def entry(self) -> Entry:
         """Its place in the archive."""
         return Entry(self.name, self.bytes, self.crc, self.offset)
+
+    def moved(self, *, sequence: int, offset: int) -> "Row":
+        """The row of a segment, whose first frame comes as number `sequence` and lies at `offset` in the whole."""
+        return replace(self, sequence=sequence + self.sequence, offset=offset + self.offset)
 
 
 class Namer:
@@ -92,6 +96,21 @@ def row(picture: Picture, entry: Entry, *, sequence: int, time_base: Fraction, f
         crc=entry.crc,
         offset=entry.offset,
     )
+
+
+def close(
+    sink: EntryWriter,
+    rows: Sequence[Row],
+    *,
+    source: dict[str, Any],
+    plan: Plan,
+    engine: dict[str, str],
+    warnings: Iterable[dict[str, str]],
+) -> None:
+    """Write both manifests behind the pictures, and the directory."""
+    sink.add("manifest.json", as_json(rows, source=source, plan=plan, engine=engine, warnings=warnings))
+    sink.add("manifest.csv", as_csv(rows))
+    sink.finish()
 
 
 def as_json(

@@ -18,6 +18,8 @@ from fotograma.selection import MOST_TARGETS_LISTED
 
 HEAD_MOST_BYTES = 2**20
 BLOB_MOST_BYTES = 2**30
+# Of 160 x 160 pixels; noise takes a fifth of it.
+THUMBNAIL_MOST_BYTES = 2**17
 MEDIA_DEEPEST = 6
 MEDIA_MOST_ITEMS = 1100
 TEXT_LONGEST = 1000
@@ -208,7 +210,7 @@ def _parse(kind: bytes, head: dict[str, Any], blobs: list[bytes]) -> Record:
                 data=blobs[0],
                 md5=None if head["md5"] is None else _md5(head["md5"]),
                 scores=None if head["scores"] is None else _scores(head["scores"]),
-                thumbnail=blobs[1],
+                thumbnail=_small(blobs[1]),
             )
         case b"WARN":
             return Warned(_code(head["code"], warning=True), _typed(_harmless(head["detail"]), str))
@@ -284,6 +286,12 @@ def _md5(value: Any) -> str:
     if len(digest) != 16:
         raise ValueError("no MD5")
     return digest.hex()
+
+
+def _small(thumbnail: bytes) -> bytes:
+    if len(thumbnail) > THUMBNAIL_MOST_BYTES:
+        raise ValueError("no thumbnail")
+    return thumbnail
 
 
 def _code(value: Any, *, warning: bool) -> str:

@@ -1,13 +1,21 @@
-"""What a segment leaves in storage: its run of ZIP entries as one object, its manifest rows as another.
+"""What a segment leaves in storage: its run of ZIP entries as one object, manifest rows and thumbnails as two others.
 
-Keys carry segment and token, so that nothing is ever overwritten and what a dead worker left is told by its token.
+Keys carry segment and token, so that nothing is ever overwritten and what a dead worker left is told by its token. The
+join leaves the archive in the place of the entries, and rows and thumbnails of the whole in the same two forms.
+
+Thumbnails lie one behind the other. The rows' object begins with a mark of 16 bytes for each row and one more: where
+the row begins in this object, and where its thumbnail begins in the other. Each ends where the next begins, so that any
+frame is found by two short reads, however many there are. Then come the rows, a line of JSON each, and a last line that
+says whence they are.
 """
 
+import itertools
 import json
 import re
+import struct
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.storage import ObjectSink, ObjectSource
 from fotograma.manifest import Row
@@ -42,6 +50,11 @@ class Place:
         return f"{self.prefix}rows"
 
     @property
+    def thumbnails(self) -> str:
+        """Key of the thumbnails."""
+        return f"{self.prefix}thumbnails"
+
+    @property
     def archive(self) -> str:
         """Key of the archive, where the segment is the join."""
         return f"{self.prefix}frames.zip"
@@ -62,25 +75,90 @@ def place_of(key: str) -> Place | None:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What is known of a segment's frames."""
+class Origin:
+    """Whence the rows of a segment come."""
 
     source: dict[str, Any]
     """The manifest's word on the video, by who decoded it: another stream of it has another."""
     engine: dict[str, str]
     """What decoded and encoded."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of a segment's frames."""
+
+    origin: Origin
     rows: list[Row]
+    thumbnail_bytes: list[int]
+    """The size of each row's thumbnail."""
+
+
+class Mark(NamedTuple):
+    """Where a row and its thumbnail begin, each in its object."""
+
+    row: int
+    thumbnail: int
+
+
+MARK = struct.Struct("<QQ")
 
 
 def write_rows(storage: ObjectSink, place: Place, segment: Rows) -> None:
-    """Leave the rows of a segment: a line that says where they come from, then a line each."""
-    with storage.open_writer(place.rows, content_type="application/jsonl") as writer:
-        writer.write(json.dumps({"source": segment.source, "engine": segment.engine}).encode() + b"\n")
-        for row in segment.rows:
-            writer.write(json.dumps(asdict(row)).encode() + b"\n")
+    """Leave the rows of a segment."""
+    lines = [_line(asdict(row)) for row in segment.rows]
+    marks = zip(
+        itertools.accumulate(map(len, lines), initial=(len(lines) + 1) * MARK.size),
+        itertools.accumulate(segment.thumbnail_bytes, initial=0),
+        strict=True,
+    )
+    with storage.open_writer(place.rows, content_type="application/octet-stream") as writer:
+        writer.write(b"".join(MARK.pack(*mark) for mark in marks))
+        for line in lines:
+            writer.write(line)
+        writer.write(_line(asdict(segment.origin)))
 
 
 def read_rows(storage: ObjectSource, place: Place) -> Rows:
     """What `write_rows` left."""
-    head, *rows = b"".join(storage.read(place.rows)).splitlines()
-    return Rows(**json.loads(head), rows=[Row(**json.loads(row)) for row in rows])
+    content = b"".join(storage.read(place.rows))
+    begin, _ = MARK.unpack_from(content)
+    marks = [Mark(*mark) for mark in MARK.iter_unpack(content[:begin])]
+    *rows, origin = content[begin:].splitlines()
+    return Rows(
+        origin=Origin(**json.loads(origin)),
+        rows=[Row(**json.loads(row)) for row in rows],
+        thumbnail_bytes=[after.thumbnail - mark.thumbnail for mark, after in itertools.pairwise(marks)],
+    )
+
+
+def read_some_rows(storage: ObjectSource, place: Place, numbers: range) -> list[Row]:
+    """The rows of these numbers, which follow one another."""
+    begin, end = _marks(storage, place, numbers)
+    return [Row(**json.loads(row)) for row in _read(storage, place.rows, begin.row, end.row).splitlines()]
+
+
+def read_origin(storage: ObjectSource, place: Place, *, rows: int) -> Origin:
+    """Whence the rows come, of which there are so many."""
+    begin, _ = _marks(storage, place, range(rows, rows))
+    return Origin(**json.loads(_read(storage, place.rows, begin.row, None)))
+
+
+def read_thumbnail(storage: ObjectSource, place: Place, number: int) -> bytes:
+    """The thumbnail of a row."""
+    begin, end = _marks(storage, place, range(number, number + 1))
+    return _read(storage, place.thumbnails, begin.thumbnail, end.thumbnail)
+
+
+def _marks(storage: ObjectSource, place: Place, numbers: range) -> tuple[Mark, Mark]:
+    """Where rows of these numbers begin and end."""
+    marks = _read(storage, place.rows, numbers.start * MARK.size, (numbers.stop + 1) * MARK.size)
+    return Mark(*MARK.unpack_from(marks)), Mark(*MARK.unpack_from(marks, len(marks) - MARK.size))
+
+
+def _read(storage: ObjectSource, key: str, start: int, end: int | None) -> bytes:
+    return b"".join(storage.read(key, start=start, length=None if end is None else end - start))
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"

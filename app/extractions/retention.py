@@ -60,7 +60,7 @@ def remove_leftovers(storage: Storage) -> None:
 
 
 def _wanted(session: Session, found: Mapping[str, Place]) -> set[str]:
-    """The keys of archives, and those under which a segment's holder may still write or read."""
+    """The keys beside archives, and those under which a segment's holder may still write or read."""
     # A claim raises the token before anything is written under it, so that a lower one is past and none is ahead.
     of_open = (
         select(Segment.extraction_id, Segment.id, Segment.token)
@@ -68,6 +68,12 @@ def _wanted(session: Session, found: Mapping[str, Place]) -> set[str]:
         .where(Segment.id.in_([place.segment_id for place in found.values()]), Extraction.status.in_(lifecycle.OPEN))
     )
     holders = {tuple(row) for row in session.execute(of_open)}
-    archives = set(session.scalars(select(Extraction.archive_key).where(Extraction.archive_key.in_(found))))
-    held = {key for key, place in found.items() if (place.extraction_id, place.segment_id, place.token) in holders}
-    return held | {key for key in archives if key is not None}
+    of_completed = select(Extraction.archive_key).where(
+        Extraction.archive_key.in_([place.archive for place in found.values()])
+    )
+    archives = set(session.scalars(of_completed))
+    return {
+        key
+        for key, place in found.items()
+        if place.archive in archives or (place.extraction_id, place.segment_id, place.token) in holders
+    }

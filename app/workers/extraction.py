@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -19,7 +18,7 @@ from app.errors import ServiceError
 from app.extractions import lifecycle, results, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
-from app.extractions.results import Rows
+from app.extractions.results import Origin, Rows
 from app.extractions.segment_lifecycle import Claim, Range
 from app.extractions.tasks import Task
 from app.settings import get_settings
@@ -142,7 +141,10 @@ def _take_frames(
     claim = lease.claim
     place = claim.place
     collected = extraction.Collected()
-    with storage.open_writer(place.entries, content_type="application/octet-stream") as writer:
+    with (
+        storage.open_writer(place.entries, content_type="application/octet-stream") as writer,
+        storage.open_writer(place.thumbnails, content_type="application/octet-stream") as thumbnails,
+    ):
         entries = EntryWriter(writer.write)
         frames = extraction.collect(
             jail,
@@ -152,6 +154,7 @@ def _take_frames(
             into=collected,
             start_pts=claim.range.start_pts,
             end_pts=claim.range.end_pts,
+            thumbnails=thumbnails.write,
         )
         for _ in frames:
             lease.frames_done = len(collected.rows)
@@ -160,8 +163,8 @@ def _take_frames(
         with lease.handing_over():
             lease.claim = _persist(lambda session: segment_lifecycle.uncut(session, claim))
         return _take_frames(lease, storage, jail, plan, facts, source=source)
-    engine = {**facts.engine, "path": collected.path}
-    results.write_rows(storage, place, Rows(source=source, engine=engine, rows=collected.rows))
+    origin = Origin(source=source, engine={**facts.engine, "path": collected.path})
+    results.write_rows(storage, place, Rows(origin, collected.rows, collected.thumbnail_bytes))
     with lease.handing_over():
         join = _persist(
             lambda session: segment_lifecycle.finish_frames(
@@ -186,7 +189,10 @@ def _join(lease: Lease, storage: Storage) -> None:
         segments = tasks.finished_segments(session, claim)
     place = claim.place
     digest, size_bytes = hashlib.sha256(), 0
-    with storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer:
+    with (
+        storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer,
+        storage.open_writer(place.thumbnails, content_type="application/octet-stream") as thumbnails,
+    ):
 
         def write(data: bytes) -> None:
             nonlocal size_bytes
@@ -198,16 +204,22 @@ def _join(lease: Lease, storage: Storage) -> None:
 
         archive = EntryWriter(write)
         rows: list[Row] = []
-        origin = Rows(source={}, engine={}, rows=[])
+        thumbnail_bytes: list[int] = []
+        origin = Origin(source={}, engine={})
         warnings: list[dict[str, str]] = []
         for segment in segments:
-            origin = results.read_rows(storage, segment.place)
-            archive.copy(storage.read(segment.place.entries), [row.entry for row in origin.rows])
-            rows.extend([replace(row, sequence=len(rows) + number) for number, row in enumerate(origin.rows)])
+            part = results.read_rows(storage, segment.place)
+            origin = part.origin
+            thumbnail_bytes.extend(part.thumbnail_bytes)
+            rows.extend([row.moved(sequence=len(rows), offset=archive.offset) for row in part.rows])
+            archive.copy(storage.read(segment.place.entries), [row.entry for row in part.rows])
+            for chunk in storage.read(segment.place.thumbnails):
+                thumbnails.write(chunk)
             warnings.extend(warning for warning in segment.warnings if warning not in warnings)
         assert task.plan is not None
         plan = Plan.from_json(task.plan)
         summary = extraction.close(archive, rows, warnings, source=origin.source, plan=plan, engine=origin.engine)
+    results.write_rows(storage, place, Rows(origin, rows, thumbnail_bytes))
     finished = lifecycle.Archive(
         key=place.archive,
         size_bytes=size_bytes,

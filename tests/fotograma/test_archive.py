@@ -100,6 +100,23 @@ def test_runs_one_behind_the_other_are_the_bytes_of_one_writer() -> None:
     assert joined.getvalue() == archive_of(FILES)
 
 
+def test_entries_that_are_put_in_by_another_hand_are_found() -> None:
+    """A choice of entries of one archive, as another: copied by range, they are known before they are read."""
+    stored = io.BytesIO()
+    writer = EntryWriter(stored.write)
+    _, *chosen = [writer.add(name, data) for name, data in FILES.items()]
+    behind = io.BytesIO()
+    others = EntryWriter(behind.write)
+    for entry in chosen:
+        others.leave_room(entry)
+    others.add("manifest", b"last")
+    others.finish()
+
+    copied = b"".join(stored.getvalue()[entry.offset : entry.end] for entry in chosen)
+    expected = {entry.name: FILES[entry.name] for entry in chosen} | {"manifest": b"last"}
+    assert copied + behind.getvalue() == archive_of(expected)
+
+
 @pytest.mark.parametrize("count", [65_534, 65_535, 70_000])
 def test_as_many_entries_as_there_are_are_found(count: int) -> None:
     data = archive_of({f"{number}.jpg": b"%d" % number for number in range(count)})

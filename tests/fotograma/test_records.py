@@ -194,6 +194,14 @@ def test_a_size_beyond_the_bounds_is_refused_before_it_is_read(head: bytes) -> N
         received(head)
 
 
+def test_a_thumbnail_is_small() -> None:
+    kind, head, [picture, _] = taken_apart(PICTURE)
+    large = put_together(kind, head, [picture, bytes(2**17 + 1)])
+
+    with pytest.raises(ProtocolError):
+        received(large)
+
+
 @pytest.mark.parametrize(("data", "old", "new"), [(FACTS, b'"h264"', b"1e9999"), (PICTURE, b"1.5", b"1e9999")])
 def test_a_number_beyond_all_numbers_is_refused(data: bytes, old: bytes, new: bytes) -> None:
     """1e9999 is JSON, and infinite once it is read."""

@@ -1,11 +1,22 @@
 """What a segment leaves in storage is found again by its place, and only by its place."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from app.database import new_id
-from app.extractions.results import Place, Rows, place_of, read_rows, write_rows
+from app.extractions.results import (
+    Origin,
+    Place,
+    Rows,
+    place_of,
+    read_origin,
+    read_rows,
+    read_some_rows,
+    read_thumbnail,
+    write_rows,
+)
 from app.storage import Storage
 from fotograma.manifest import Row
 
@@ -27,6 +38,7 @@ ROW = Row(
     crc=2**32 - 1,
     offset=2**33,
 )
+ORIGIN = Origin(source={"name": "férias.mp4"}, engine={"av": "18"})
 
 
 @pytest.fixture
@@ -38,14 +50,27 @@ def place(storage: Storage):
 
 @pytest.mark.parametrize("rows", [[], [ROW, ROW]])
 def test_rows_come_back_as_they_were(storage: Storage, place: Place, rows: list[Row]):
-    segment = Rows(source={"name": "a.mp4"}, engine={"av": "18"}, rows=rows)
+    segment = Rows(ORIGIN, rows, thumbnail_bytes=[5] * len(rows))
     write_rows(storage, place, segment)
 
     assert read_rows(storage, place) == segment
+    assert read_origin(storage, place, rows=len(rows)) == ORIGIN
+
+
+def test_any_frame_is_found_without_the_others(storage: Storage, place: Place):
+    rows = [replace(ROW, sequence=number, name="é" * number) for number in range(9)]
+    thumbnails = [b"%d" % number * number for number in range(9)]
+    with storage.open_writer(place.thumbnails, content_type="application/octet-stream") as writer:
+        writer.write(b"".join(thumbnails))
+    write_rows(storage, place, Rows(ORIGIN, rows, [len(thumbnail) for thumbnail in thumbnails]))
+
+    assert [read_some_rows(storage, place, range(number, 9)) for number in range(10)] == [rows[n:] for n in range(10)]
+    assert [read_some_rows(storage, place, range(number)) for number in range(10)] == [rows[:n] for n in range(10)]
+    assert [read_thumbnail(storage, place, number) for number in range(9)] == thumbnails
 
 
 def test_a_key_tells_whose_it_is(place: Place):
-    for key in (place.entries, place.rows, place.archive):
+    for key in (place.entries, place.rows, place.thumbnails, place.archive):
         assert place_of(key) == place
 
 

@@ -98,20 +98,22 @@ def test_leftovers_of_dead_holders_go_and_what_is_held_stays(storage: Storage, u
     assert {*storage.list(f"results/{asked.extraction_id}")} == {live.place.entries, live.place.rows}
 
 
-def test_of_a_completed_extraction_only_the_archive_stays(storage: Storage, user: User, ask):
+def test_of_a_completed_extraction_the_archive_stays_with_its_rows_and_thumbnails(storage: Storage, user: User, ask):
     asked = ask(user)
     held = cut(claim())
-    put(storage, held.place.entries, held.place.rows)
+    of_segment = {held.place.entries, held.place.rows, held.place.thumbnails}
+    put(storage, *of_segment)
     join = finish_frames(held)
-    put(storage, join.place.archive)
+    of_join = {join.place.archive, join.place.rows, join.place.thumbnails}
+    put(storage, *of_join)
     retention.remove_leftovers(storage)
     before = {*storage.list(f"results/{asked.extraction_id}")}
     with open_session() as session:
         segment_lifecycle.finish_join(session, join, archive_of(join))
     retention.remove_leftovers(storage)
 
-    assert before == {held.place.entries, held.place.rows, join.place.archive}
-    assert {*storage.list(f"results/{asked.extraction_id}")} == {join.place.archive}
+    assert before == of_segment | of_join
+    assert {*storage.list(f"results/{asked.extraction_id}")} == of_join
 
 
 def test_objects_that_are_none_of_ours_stay(storage: Storage):
