@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from fotograma.extraction import Summary, extract
@@ -154,3 +155,11 @@ def empty_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def leaves_nobody() -> Iterator[None]:
+    """After the test there is no process that was not there before."""
+    before = psutil.Process().children()
+    yield
+    assert psutil.Process().children() == before
