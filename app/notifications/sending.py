@@ -1,5 +1,6 @@
 """Working off the outbox."""
 
+import threading
 import time
 
 import structlog
@@ -16,15 +17,19 @@ ANSWER_SECONDS = 10.0
 
 
 def send_due_emails(
-    *, server: smtp.Server, signed_url: messages.SignedUrl, timeout_seconds: float = ANSWER_SECONDS
+    *,
+    server: smtp.Server,
+    signed_url: messages.SignedUrl,
+    timeout_seconds: float = ANSWER_SECONDS,
+    stopping: threading.Event | None = None,
 ) -> int:
-    """Send every mail that is due, and tell how many were sent.
+    """Send every mail that is due, unless told to stop between two, and tell how many were sent.
 
     Safe to run twice and side by side: each mail is claimed, and the claim committed, before the server hears of it.
     Who dies between the server's yes and the commit causes one more mail, with the same Message-ID.
     """
     sent = 0
-    while True:
+    while stopping is None or not stopping.is_set():
         deadline = time.monotonic() + SEND_SECONDS
         with open_session() as session:
             email = lifecycle.claim_email(session)
@@ -55,3 +60,4 @@ def send_due_emails(
                 lifecycle.mark_sent(session, email)
             log.info("email sent")
             sent += 1
+    return sent

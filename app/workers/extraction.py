@@ -39,6 +39,8 @@ logger = structlog.get_logger()
 
 # A result is worth waiting for a database that restarts; past that the lease is gone anyway.
 PERSIST_SECONDS = 30.0
+# A worker that was told to stop has ten in all, and one try against a frozen database takes three.
+GIVE_BACK_SECONDS = 4.0
 
 T = TypeVar("T")
 
@@ -75,17 +77,17 @@ def _work_and_tell(lease: Lease, storage: Storage) -> None:
         if lease.lost:
             logger.warning("lease lost, output dropped")
         else:
-            _give_back(lease.claim)
+            _give_back(lease)
     except (FotogramaError, ServiceError, OSError) as error:
         _drop_output(lease.claim, storage)
         told = error if isinstance(error, FotogramaError) else StorageUnavailable(detail=str(error))
         logger.warning("segment failed", code=told.code.name, detail=told.detail)
-        _fail(lease.claim, told)
+        _fail(lease, told)
     except Exception as error:
         # A mistake of ours: counted like a machine's, so that a mended release finds the work still there.
         logger.exception("segment failed unexpectedly")
         _drop_output(lease.claim, storage)
-        _fail(lease.claim, StorageUnavailable(detail=type(error).__name__))
+        _fail(lease, StorageUnavailable(detail=type(error).__name__))
 
 
 def _decode(lease: Lease, storage: Storage) -> None:
@@ -102,6 +104,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
         if claim.step == Step.PROBE:
             total = extraction.expected_frames(plan, facts) if plan else None
             first = _persist(
+                lease,
                 lambda session: segment_lifecycle.cut(
                     session,
                     claim,
@@ -110,7 +113,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
                     ranges=_ranges(plan, facts),
                     frames_total=total,
                     usual_stream=plan is None or plan.stream is None,
-                )
+                ),
             )
             if first is None:
                 return
@@ -161,19 +164,20 @@ def _take_frames(
     if collected.path == "linear" and claim.range != Range():
         # The index has promised too much. What a linear decode tells of damage it tells of the whole.
         with lease.handing_over():
-            lease.claim = _persist(lambda session: segment_lifecycle.uncut(session, claim))
+            lease.claim = _persist(lease, lambda session: segment_lifecycle.uncut(session, claim))
         return _take_frames(lease, storage, jail, plan, facts, source=source)
     origin = Origin(source=source, engine={**facts.engine, "path": collected.path})
     results.write_rows(storage, place, Rows(origin, collected.rows, collected.thumbnail_bytes))
     with lease.handing_over():
         join = _persist(
+            lease,
             lambda session: segment_lifecycle.finish_frames(
                 session,
                 claim,
                 frames=len(collected.rows),
                 entries_bytes=entries.offset,
                 warnings=collected.warnings,
-            )
+            ),
         )
         if join is None:
             return False
@@ -227,7 +231,7 @@ def _join(lease: Lease, storage: Storage) -> None:
         frames=summary.frames,
         warnings=warnings,
     )
-    _persist(lambda session: segment_lifecycle.finish_join(session, claim, finished))
+    _persist(lease, lambda session: segment_lifecycle.finish_join(session, claim, finished))
     logger.info("extraction completed", frames=summary.frames, archive_bytes=size_bytes)
     # The archive holds them now. What a death here leaves behind, the hourly round finds.
     for segment in segments:
@@ -246,19 +250,27 @@ def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
         os.close(descriptor)
 
 
-def _give_back(claim: Claim) -> None:
+def _give_back(lease: Lease) -> None:
+    deadline = time.monotonic() + GIVE_BACK_SECONDS
     try:
-        _persist(lambda session: segment_lifecycle.give_back(session, claim))
+        _persist_until(deadline, lambda session: segment_lifecycle.give_back(session, lease.claim))
         logger.info("segment given back")
     except LeaseLost:
         logger.warning("lease lost")
+    except OperationalError as error:
+        logger.warning("segment not given back, its lease runs out", error=str(error).splitlines()[0])
 
 
-def _fail(claim: Claim, error: FotogramaError) -> None:
+def _fail(lease: Lease, error: FotogramaError) -> None:
     try:
-        _persist(lambda session: segment_lifecycle.fail(session, claim, code=error.code.name, message=error.sentence))
+        _persist(
+            lease,
+            lambda session: segment_lifecycle.fail(session, lease.claim, code=error.code.name, message=error.sentence),
+        )
     except LeaseLost:
         logger.warning("lease lost")
+    except Cancelled:
+        _give_back(lease)
 
 
 def _drop_output(claim: Claim, storage: Storage) -> None:
@@ -271,14 +283,21 @@ def _drop_output(claim: Claim, storage: Storage) -> None:
         logger.warning("output left behind", error=str(error))
 
 
-def _persist(write: Callable[[Session], T]) -> T:
-    """Write a result, waiting for a database that is away for a moment."""
-    deadline = time.monotonic() + PERSIST_SECONDS
+def _persist(lease: Lease, write: Callable[[Session], T]) -> T:
+    """Write a result, waiting for a database that is away for a moment; a worker that must stop waits for nothing."""
+    return _persist_until(time.monotonic() + PERSIST_SECONDS, write, or_until=lambda: lease.given_up)
+
+
+def _persist_until(
+    deadline: float, write: Callable[[Session], T], *, or_until: Callable[[], bool] = lambda: False
+) -> T:
     while True:
         try:
             with open_session() as session:
                 return write(session)
         except OperationalError:
+            if or_until():
+                raise Cancelled from None
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)

@@ -17,6 +17,8 @@ from app.settings import get_settings
 
 logger = structlog.get_logger()
 
+JOIN_SECONDS = 2.0
+
 
 class Lease:
     """Renews a claim from a thread of its own, and stops the work when it is lost or the worker is told to stop."""
@@ -39,7 +41,8 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        # A heartbeat that a frozen database holds changes nothing any more, and must not hold a worker that is to stop.
+        self._thread.join(timeout=JOIN_SECONDS)
 
     @property
     def given_up(self) -> bool:
