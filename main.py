@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import auth, error_responses, extractions, files, health, upload, users, videos
+from app.api import auth, error_responses, extractions, files, frames, health, upload, users, videos
 from app.api.body_limit import BodyLimit
 from app.api.request_body import UnreadBody
 from app.api.request_log import RequestLog
@@ -34,7 +34,7 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, upload, videos, extractions, files, health):
+    for part in (users, auth, upload, videos, extractions, frames, files, health):
         app.include_router(part.router)
 
     app.add_middleware(BodyLimit)

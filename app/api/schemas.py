@@ -104,6 +104,41 @@ class ExtractionView(BaseModel):
     warnings: list[WarningView] = Field(validation_alias=AliasPath("extraction", "warnings"))
 
 
+class FrameView(BaseModel):
+    """A row of the manifest."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(description="Of its file in the archive.", examples=["frame_00h00m02.000s.jpg"])
+    sequence: int = Field(description="Its place in the archive, from 0. It is final: no other frame will have it.")
+    index: int | None = Field(description="Its place among all frames of the video; null where not all were decoded.")
+    pts: int
+    time_base: str = Field(examples=["1/12800"])
+    time_seconds: float = Field(description="From the first frame of the video.")
+    key_frame: bool
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    targets: list[float | int | str] = Field(description="The times asked for that it answers.")
+    scores: dict[str, float] | None
+    md5: str | None
+
+
+class FramePage(BaseModel):
+    """Some frames of an extraction, in order of time."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[FrameView]
+    next_cursor: int | None = Field(
+        description="Send it as `cursor` for what follows, which may still be missing; null once nothing will follow."
+    )
+    frames_ready: int = Field(description="How many frames there are by now.")
+    frames_total: int | None = Field(description="How many to expect, where that is known.")
+    complete: bool = Field(description="Whether these are all.")
+
+
 class EstimateView(BaseModel):
     """What an extraction would give, before anything is decoded."""
 

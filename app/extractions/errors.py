@@ -27,6 +27,24 @@ class ArchiveExpired(Gone):
     code = "ARCHIVE_EXPIRED"
 
 
+class FrameNotFound(NotFound):
+    """The extraction has no such frame."""
+
+    code = "FRAME_NOT_FOUND"
+
+
+class FrameNotReady(NotFound):
+    """That frame is not there yet; ask again in a moment."""
+
+    code = "FRAME_NOT_READY"
+
+
+class FramesDropped(Gone):
+    """The extraction failed or was cancelled, and what it had done is not kept; begin another one."""
+
+    code = "FRAMES_DROPPED"
+
+
 class NotProbed(Conflict):
     """The video has not been looked at yet; ask again in a moment."""
 

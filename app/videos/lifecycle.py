@@ -120,7 +120,7 @@ def harmless_name(filename: str) -> str:
     return name if name.strip(". ") else "video"
 
 
-def archive_name(filename: str) -> str:
+def archive_name(filename: str, *, of: str = "frames") -> str:
     """What the archive of a video is saved as: `holiday.mp4` gives `holiday-frames.zip`."""
     stem = PurePosixPath(filename).stem.strip(". ")[:STEM_MAX_CHARACTERS]
-    return f"{stem or 'video'}-frames.zip"
+    return f"{stem or 'video'}-{of}.zip"

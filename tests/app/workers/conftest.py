@@ -1,6 +1,7 @@
 """Drawn clips and what is asked of them, without HTTP."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from app.accounts.models import User
 from app.database import open_session
 from app.extractions import admission
 from app.extractions.queries import VideoState
+from app.settings import get_settings
 from app.storage import Storage
 from app.videos import lifecycle as videos
 from fotograma.plan import Every, Plan
@@ -51,3 +53,13 @@ def submit(quiet: None, user: User, storage: Storage) -> Submit:  # noqa: ARG001
             )
 
     return submit
+
+
+@pytest.fixture
+def cut_short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Extractions are cut wherever they may be."""
+    monkeypatch.setenv("SEGMENT_SECONDS", "0.000001")
+    get_settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    get_settings.cache_clear()

@@ -21,7 +21,6 @@ from app.extractions import lifecycle, queries, segment_lifecycle
 from app.extractions.models import Extraction, Segment, Status
 from app.extractions.queries import VideoState
 from app.notifications.models import Email
-from app.settings import get_settings
 from app.storage import Storage
 from app.workers.extraction import work_on_next_segment
 from fotograma.extraction import extract
@@ -116,16 +115,6 @@ def test_a_worker_that_died_on_the_way_changes_no_byte(submit, clip: Clip, stora
     with open_session() as session:
         kinds = session.scalars(select(Email.kind).where(Email.extraction_id == asked.newest.extraction.id)).all()
     assert kinds == ["completed"]
-
-
-@pytest.fixture
-def cut_short(monkeypatch: pytest.MonkeyPatch):
-    """Extractions are cut wherever they may be."""
-    monkeypatch.setenv("SEGMENT_SECONDS", "0.000001")
-    get_settings.cache_clear()
-    yield
-    monkeypatch.undo()
-    get_settings.cache_clear()
 
 
 def extracted(clip: Clip, folder: Path, *, plan: Plan = PLAN) -> bytes:
