@@ -217,21 +217,22 @@ def describe(facts: Facts, *, name: str, size: int) -> dict[str, Any]:
 
 def expected_frames(plan: Plan, facts: Facts) -> int | None:
     """How many frames the packet index lets expect; none where only the pictures tell."""
+    expected = expected_pts(plan, facts)
+    return None if expected is None else len(expected)
+
+
+def expected_pts(plan: Plan, facts: Facts) -> list[int] | None:
+    """The times of these frames in ticks of the stream, in order."""
     if plan.chooses_by_picture:
         return None
     index = PacketIndex.from_bytes(facts.packet_index)
     timeline = index.timeline(first_pts=facts.first_pts)
     if not timeline.ticks or not index.has_times:
         return None
-    return len(
-        choose(
-            plan,
-            timeline.ticks,
-            timeline.key_frames,
-            time_base=timeline.time_base,
-            end_ticks=timeline.end_ticks,
-        )
+    choices = choose(
+        plan, timeline.ticks, timeline.key_frames, time_base=timeline.time_base, end_ticks=timeline.end_ticks
     )
+    return [facts.first_pts + timeline.ticks[choice.index] for choice in choices]
 
 
 def frames(source: Source, plan: Plan, *, limits: Limits | None = None, jail: bool = True) -> Iterator["ArrayFrame"]:

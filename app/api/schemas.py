@@ -16,8 +16,9 @@ class ProgressView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     frames_done: int
-    frames_total: int | None = Field(description="Known once the video is probed.")
+    frames_total: int | None = Field(description="What is expected once the video is probed; stays what it is.")
     fraction: float = Field(ge=0, le=1, description="1 only when it is COMPLETED.")
+    seconds_left: float | None = Field(description="Until it is COMPLETED, by its pace so far; null when unknown.")
 
 
 class FailureView(BaseModel):

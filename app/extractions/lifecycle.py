@@ -101,7 +101,7 @@ def complete(session: Session, extraction_id: uuid.UUID, archive: Archive) -> bo
         archive_bytes=archive.size_bytes,
         archive_sha256=archive.sha256,
         frames=archive.frames,
-        frames_total=archive.frames,
+        frames_total=func.coalesce(Extraction.frames_total, archive.frames),
         warnings=archive.warnings,
     )
     if extraction is None:

@@ -97,6 +97,12 @@ class Segment(Base):
 
     frames_done: Mapped[int] = mapped_column(default=0)
     """Never falls, not even when another worker begins again."""
+    frames_expected: Mapped[int | None]
+    """From the packet index; empty where only the pictures tell."""
+    started_at: Mapped[datetime.datetime | None]
+    """When it was first claimed."""
+    progressed_at: Mapped[datetime.datetime | None]
+    """When its worker last said how far it is."""
     frames: Mapped[int | None]
     entries_bytes: Mapped[int | None] = mapped_column(BigInteger)
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"), default=list)

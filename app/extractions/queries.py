@@ -13,6 +13,7 @@ from sqlalchemy import Row, Select, case, func, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Invalid
+from app.extractions import progress
 from app.extractions.errors import ArchiveExpired, ExtractionNotFound, NothingReady, NotProbed
 from app.extractions.models import Extraction, Segment, Status, Step
 from app.videos import queries as videos
@@ -51,6 +52,8 @@ class Progress:
     """Known once the video is probed."""
     fraction: float = 0.0
     """1 only when it is COMPLETED."""
+    seconds_left: float | None = None
+    """None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,25 @@ class ExtractionState:
     video: Video
     frames_done: int
     """By its segments."""
+    seconds_left: float | None = None
 
     @property
     def progress(self) -> Progress:
-        """How far it is; never more done than there is."""
+        """How far it is; never more done than there is, and never less than was told before."""
         total = self.extraction.frames_total
         if self.extraction.status == Status.COMPLETED:
-            return Progress(frames_done=self.extraction.frames or 0, frames_total=total, fraction=1.0)
+            # A damaged video may give fewer than its index promised, and than its parts had given one by one.
+            done = max(self.frames_done, self.extraction.frames or 0)
+            return Progress(frames_done=done if total is None else min(done, total), frames_total=total, fraction=1.0)
         if not total:
             return Progress(frames_done=self.frames_done, frames_total=total)
         done = min(self.frames_done, total)
-        return Progress(frames_done=done, frames_total=total, fraction=min(done / total, 0.99))
+        return Progress(
+            frames_done=done,
+            frames_total=total,
+            fraction=min(done / total, 0.99),
+            seconds_left=self.seconds_left,
+        )
 
     @property
     def error(self) -> Failure | None:
@@ -238,32 +249,33 @@ _status = func.coalesce(
 )
 
 
-def _video_states(user_id: uuid.UUID) -> Select[Video, Extraction | None, int]:
+def _video_states(user_id: uuid.UUID) -> Select[Video, Extraction | None, int, Any]:
     return (
-        select(Video, _newest, _frames_done(_newest.id))
+        select(Video, _newest, _frames_done(_newest.id), progress.parts_of(_newest))
         .outerjoin(_newest_rows, true())
         .where(Video.user_id == user_id, Video.deleted_at.is_(None))
     )
 
 
-def _video_state(row: Row[Video, Extraction | None, int]) -> VideoState:
-    video, extraction, frames_done = row
+def _video_state(row: Row[Video, Extraction | None, int, Any]) -> VideoState:
+    video, extraction, frames_done, parts = row
     if extraction is None:
         return VideoState(video=video, newest=None)
-    return VideoState(video=video, newest=ExtractionState(extraction=extraction, video=video, frames_done=frames_done))
+    newest = ExtractionState(extraction, video, frames_done=frames_done, seconds_left=progress.seconds_left(parts))
+    return VideoState(video=video, newest=newest)
 
 
-def _extraction_states(user_id: uuid.UUID) -> Select[Extraction, Video, int]:
+def _extraction_states(user_id: uuid.UUID) -> Select[Extraction, Video, int, Any]:
     return (
-        select(Extraction, Video, _frames_done(Extraction.id))
+        select(Extraction, Video, _frames_done(Extraction.id), progress.parts_of(Extraction))
         .join(Video, Video.id == Extraction.video_id)
         .where(Video.user_id == user_id, Video.deleted_at.is_(None))
     )
 
 
-def _extraction_state(row: Row[Extraction, Video, int]) -> ExtractionState:
-    extraction, video, frames_done = row
-    return ExtractionState(extraction=extraction, video=video, frames_done=frames_done)
+def _extraction_state(row: Row[Extraction, Video, int, Any]) -> ExtractionState:
+    extraction, video, frames_done, parts = row
+    return ExtractionState(extraction, video, frames_done=frames_done, seconds_left=progress.seconds_left(parts))
 
 
 def _failure(failed: Video | Extraction) -> Failure | None:

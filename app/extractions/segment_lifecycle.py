@@ -10,7 +10,7 @@ Whoever locks an extraction and its segments locks the extraction first; the oth
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -40,6 +40,8 @@ class Range:
 
     start_pts: int | None = None
     end_pts: int | None = None
+    frames: int | None = field(default=None, compare=False)
+    """How many the packet index lets expect in it; None where only the pictures tell."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def claim_segment(session: Session, *, worker: str) -> Claim | None:
             token=Segment.token + 1,
             worker=worker,
             lease_expires_at=_lease(),
+            started_at=func.coalesce(Segment.started_at, func.now()),
+            progressed_at=func.now(),
             completed_at=None,
         )
         .returning(Segment)
@@ -109,7 +113,13 @@ def claim_segment(session: Session, *, worker: str) -> Claim | None:
 
 def keep_lease(session: Session, claim: Claim, *, frames_done: int) -> None:
     """Heartbeat: renew the lease and tell how far it is."""
-    _write(session, claim, lease_expires_at=_lease(), frames_done=func.greatest(Segment.frames_done, frames_done))
+    _write(
+        session,
+        claim,
+        lease_expires_at=_lease(),
+        frames_done=func.greatest(Segment.frames_done, frames_done),
+        progressed_at=func.now(),
+    )
 
 
 def give_back(session: Session, claim: Claim) -> None:
@@ -138,7 +148,13 @@ def cut(
     _hold_extraction(session, claim)
     first = ranges[0]
     _write(
-        session, claim, step=Step.FRAMES, start_pts=first.start_pts, end_pts=first.end_pts, lease_expires_at=_lease()
+        session,
+        claim,
+        step=Step.FRAMES,
+        start_pts=first.start_pts,
+        end_pts=first.end_pts,
+        frames_expected=first.frames,
+        lease_expires_at=_lease(),
     )
     videos.record_probe(session, claim.video_id, media=media, packet_index=packet_index, replace=usual_stream)
     if claim.extraction_id is None:
@@ -156,6 +172,7 @@ def cut(
                 step=Step.FRAMES,
                 start_pts=part.start_pts,
                 end_pts=part.end_pts,
+                frames_expected=part.frames,
                 # As old as what was asked for: what its user asked for later waits for all of it.
                 created_at=segment.created_at,
             )
@@ -171,10 +188,21 @@ def uncut(session: Session, claim: Claim) -> Claim:
     """
     assert claim.extraction_id is not None
     _hold_extraction(session, claim)
-    of_extraction = Segment.extraction_id == claim.extraction_id
-    done = session.scalar(select(func.sum(Segment.frames_done)).where(of_extraction))
-    _write(session, claim, start_pts=None, end_pts=None, frames_done=done, lease_expires_at=_lease())
-    session.execute(delete(Segment).where(of_extraction, Segment.id != claim.segment_id))
+    # Their last words: one that was still to come would be progress taken back.
+    others = session.execute(
+        delete(Segment)
+        .where(Segment.extraction_id == claim.extraction_id, Segment.id != claim.segment_id)
+        .returning(Segment.frames_done, Segment.frames_expected)
+    ).all()
+    _write(
+        session,
+        claim,
+        start_pts=None,
+        end_pts=None,
+        frames_done=Segment.frames_done + sum(other.frames_done for other in others),
+        frames_expected=Segment.frames_expected + sum(other.frames_expected or 0 for other in others),
+        lease_expires_at=_lease(),
+    )
     return _claim(session.get_one(Segment, claim.segment_id, populate_existing=True))
 
 
@@ -194,7 +222,7 @@ def finish_frames(
         claim,
         status=Status.COMPLETED,
         frames=frames,
-        frames_done=frames,
+        frames_done=func.greatest(Segment.frames_done, frames),
         entries_bytes=entries_bytes,
         warnings=list(warnings),
         lease_expires_at=None,

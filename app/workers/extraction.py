@@ -5,6 +5,7 @@ import itertools
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -102,7 +103,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
         lease.on_given_up(jail.kill)
         facts = jail.probe(stream=plan.stream if plan else None)
         if claim.step == Step.PROBE:
-            total = extraction.expected_frames(plan, facts) if plan else None
+            ranges = _ranges(plan, facts)
             first = _persist(
                 lease,
                 lambda session: segment_lifecycle.cut(
@@ -110,8 +111,8 @@ def _decode(lease: Lease, storage: Storage) -> None:
                     claim,
                     media=_source(task, facts),
                     packet_index=facts.packet_index,
-                    ranges=_ranges(plan, facts),
-                    frames_total=total,
+                    ranges=ranges,
+                    frames_total=None if ranges[0].frames is None else sum(part.frames or 0 for part in ranges),
                     usual_stream=plan is None or plan.stream is None,
                 ),
             )
@@ -130,7 +131,15 @@ def _ranges(plan: Plan | None, facts: Facts) -> list[Range]:
         return [Range()]
     index = PacketIndex.from_bytes(facts.packet_index)
     places = cut.places(plan, index, facts.media, seconds=get_settings().segment_seconds)
-    return [Range(start, end) for start, end in itertools.pairwise([None, *places, None])]
+    expected = extraction.expected_pts(plan, facts)
+    if expected is None:
+        return [Range(start, end) for start, end in itertools.pairwise([None, *places, None])]
+    bounds = [0, *(bisect_left(expected, place) for place in places), len(expected)]
+    frames = [after - before for before, after in itertools.pairwise(bounds)]
+    return [
+        Range(start, end, count)
+        for (start, end), count in zip(itertools.pairwise([None, *places, None]), frames, strict=True)
+    ]
 
 
 def _source(task: Task, facts: Facts) -> dict[str, Any]:

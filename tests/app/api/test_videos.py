@@ -79,7 +79,7 @@ def test_a_new_video_waits(upload, get):
     video = get(f"/videos/{upload()['id']}").json()
 
     assert video["status"] == "PENDING"
-    assert video["progress"] == {"frames_done": 0, "frames_total": None, "fraction": 0.0}
+    assert video["progress"] == {"frames_done": 0, "frames_total": None, "fraction": 0.0, "seconds_left": None}
     assert (video["error"], video["completed_at"], video["frames"], video["media"]) == (None, None, None, None)
     assert video["warnings"] == []
     kept = datetime.datetime.fromisoformat(video["expires_at"]) - datetime.datetime.fromisoformat(video["created_at"])
@@ -116,7 +116,7 @@ def test_progress_is_the_frames_of_all_segments_and_never_more_than_there_are(up
 
     assert (halfway["status"], halfway["progress"]) == (
         "PROCESSING",
-        {"frames_done": 5, "frames_total": 10, "fraction": 0.5},
+        {"frames_done": 5, "frames_total": 10, "fraction": 0.5, "seconds_left": None},
     )
     assert (nearly["progress"]["frames_done"], nearly["progress"]["frames_total"]) == (10, 10)
     assert nearly["progress"]["fraction"] < 1
@@ -129,7 +129,7 @@ def test_a_completed_video_tells_its_frames(upload, get, complete):
     now = get(f"/videos/{video['id']}").json()
 
     assert (now["status"], now["frames"], now["archive_bytes"]) == ("COMPLETED", 1, len(archive))
-    assert now["progress"] == {"frames_done": 1, "frames_total": 1, "fraction": 1.0}
+    assert now["progress"] == {"frames_done": 1, "frames_total": 1, "fraction": 1.0, "seconds_left": None}
     assert (now["completed_at"] is not None, now["warnings"]) == (True, [WARNING])
 
 
