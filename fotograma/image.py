@@ -20,7 +20,7 @@ from av.video.reformatter import ColorRange
 from fotograma import tone
 from fotograma.errors import LimitExceeded
 from fotograma.limits import Limits
-from fotograma.plan import Plan
+from fotograma.plan import Crop, Plan
 from fotograma.video import quarter_turns
 
 Pixels = npt.NDArray[np.uint8]
@@ -120,9 +120,15 @@ def encode(
     return Encoded(encoded(pixels, plan.format, quality=plan.quality), width, height)
 
 
-def thumbnail(picture: av.VideoFrame) -> bytes:
-    """A JPEG of at most 160 pixels a side, upright."""
+def thumbnail(picture: av.VideoFrame, *, crop: Crop | None = None) -> bytes:
+    """A JPEG of at most 160 pixels a side, upright, of what the plan shows of the picture."""
     hdr = tone.is_hdr(picture)
+    if crop is not None:
+        from fotograma.pixels import cropped, fitted
+
+        part = cropped(_turned(rgb(picture, alpha=False, hdr=hdr), quarter_turns(picture)), crop)
+        side = min(THUMBNAIL_SIDE, max(part.shape[:2]))
+        return _jpeg(fitted(part, width=side, height=side, max_pixels=side * side), quality=THUMBNAIL_QUALITY)
     scale = THUMBNAIL_SIDE / max(picture.width, picture.height, THUMBNAIL_SIDE)
     width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     # Made small first: what follows then costs next to nothing.

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -39,7 +39,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest has it."""
-        shown = asdict(self)
+        shown = dict(vars(self))
         del shown["crc"], shown["offset"]
         for optional in ("scores", "md5"):
             if shown[optional] is None:

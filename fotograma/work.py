@@ -99,7 +99,7 @@ class Work:
             data=encoded.data,
             md5=image.checksum(frame.picture) if self.plan.checksums else None,
             scores=seen.scores if seen and self.plan.scores else None,
-            thumbnail=image.thumbnail(frame.picture) if self.thumbnails else b"",
+            thumbnail=image.thumbnail(frame.picture, crop=self.plan.crop) if self.thumbnails else b"",
         )
 
     def seen(self, frames: "Iterator[Seen]") -> Generator[Picture, None, None]:

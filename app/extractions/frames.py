@@ -115,7 +115,7 @@ class FrameReader:
             items=items,
             next_cursor=None if self.found.complete and following >= self.found.count else following,
             frames_ready=self.found.count,
-            frames_total=self.found.extraction.frames_total,
+            frames_total=self.found.count if self.found.complete else self.found.extraction.frames_total,
             complete=self.found.complete,
         )
 
@@ -206,8 +206,9 @@ def _archived(extraction: Extraction) -> list[Run]:
 
 def _finished(session: Session, extraction: Extraction) -> list[Run]:
     """The finished segments before the first that is not."""
-    segments = session.scalars(
-        select(Segment)
+    # Not whole rows: a long extraction has hundreds, and a page of thumbnails asks a hundred times.
+    segments = session.execute(
+        select(Segment.id, Segment.token, Segment.status, Segment.frames, Segment.entries_bytes)
         .where(Segment.extraction_id == extraction.id, Segment.step != Step.JOIN)
         .order_by(Segment.number)
     )

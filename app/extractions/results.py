@@ -14,7 +14,7 @@ import json
 import re
 import struct
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.storage import ObjectSink, ObjectSource
@@ -106,7 +106,7 @@ MARK = struct.Struct("<QQ")
 
 def write_rows(storage: ObjectSink, place: Place, segment: Rows) -> None:
     """Leave the rows of a segment."""
-    lines = [_line(asdict(row)) for row in segment.rows]
+    lines = [_line(vars(row)) for row in segment.rows]
     marks = zip(
         itertools.accumulate(map(len, lines), initial=(len(lines) + 1) * MARK.size),
         itertools.accumulate(segment.thumbnail_bytes, initial=0),
@@ -116,7 +116,7 @@ def write_rows(storage: ObjectSink, place: Place, segment: Rows) -> None:
         writer.write(b"".join(MARK.pack(*mark) for mark in marks))
         for line in lines:
             writer.write(line)
-        writer.write(_line(asdict(segment.origin)))
+        writer.write(_line(vars(segment.origin)))
 
 
 def read_rows(storage: ObjectSource, place: Place) -> Rows:

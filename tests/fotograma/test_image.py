@@ -316,6 +316,27 @@ def test_thumbnails_are_small_and_upright(how: dict[str, Any], size: tuple[int, 
     assert first.shape[1::-1] == last.shape[1::-1] == size
 
 
+@pytest.mark.parametrize("rotation", [0, 90])
+@pytest.mark.parametrize(
+    ("crop", "size", "light"),
+    [
+        ([0, 0, 160, 96], (160, 96), 255),
+        ([480, 0, 160, 96], (160, 96), 0),
+        ([0, 0, 40, 20], (40, 20), 255),
+        ([0, 288, 640, 2], (160, 1), 0),
+        ([600, 380, 4000, 4000], (40, 4), 0),
+    ],
+)
+def test_thumbnails_show_what_is_left_by_a_crop(
+    crop: list[int], size: tuple[int, int], light: int, rotation: int, draw: Draw
+) -> None:
+    clip = draw("a.mp4", frames=2, size=(640, 384), rotation=rotation)
+    [pixels] = thumbnails(clip.path, {"mode": "at", "seconds": [0], "crop": crop})
+
+    assert pixels.shape[1::-1] == size
+    assert np.abs(pixels.astype(int) - light).max() <= 12
+
+
 def test_thumbnails_have_the_colours_of_the_picture(tmp_path: Path) -> None:
     told = Colors(9, depth=10)
     codes = [told.codes(color) for color in PALETTE[:5]]
