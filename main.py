@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import auth, error_responses, extractions, files, frames, health, upload, users, videos
+from app.api import auth, error_responses, extractions, files, frames, health, tus, tus_headers, upload, users, videos
 from app.api.body_limit import BodyLimit
 from app.api.request_body import UnreadBody
 from app.api.request_log import RequestLog
@@ -34,11 +35,15 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, upload, videos, extractions, frames, files, health):
+    for part in (users, auth, upload, tus, videos, extractions, frames, files, health):
         app.include_router(part.router)
 
     app.add_middleware(BodyLimit)
+    app.add_middleware(tus_headers.TusRequests)
     app.add_middleware(RequestLog)
+    if settings.cors_origins:
+        origins = [origin.strip() for origin in settings.cors_origins.split(",")]
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **tus_headers.CORS)
     app.add_middleware(UnreadBody)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)

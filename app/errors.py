@@ -9,7 +9,9 @@ gives each kind its HTTP status, so a new error is done when its kind is picked.
     ├── Unauthenticated   401   who are you?
     ├── Forbidden         403   known, and not allowed
     ├── TooLarge          413   more bytes than are taken
+    ├── Locked            423   somebody else is at it
     ├── TooMany           429   later, perhaps
+    ├── Mangled           460   arrived otherwise than it was sent (a status of tus)
     ├── QuotaExceeded     507   no room left for this user or on this machine
     └── Unavailable       503   a part of the service is away; try again
 """
@@ -68,6 +70,18 @@ class TooLarge(ServiceError):
     """That is larger than is taken here."""
 
     code = "TOO_LARGE"
+
+
+class Locked(ServiceError):
+    """Another request is at it; try again in a few seconds."""
+
+    code = "LOCKED"
+
+
+class Mangled(ServiceError):
+    """That arrived otherwise than it was sent; send it again."""
+
+    code = "MANGLED"
 
 
 class TooMany(ServiceError):

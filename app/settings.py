@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         description="Networks that addresses named by users may lead to beside the public Internet, as `10.1.0.0/16`, "
         "by comma.",
     )
+    cors_origins: str = Field(
+        "", description="Addresses of pages elsewhere that may use the API from a browser, by comma; empty: none."
+    )
 
     storage_url: str = Field("file:.fotograma/objects", description="Where videos and archives live (`file:///path`).")
     signed_url_seconds: int = Field(12 * 3600, ge=1, le=7 * 86400, description="How long a signed link works.")
@@ -59,6 +62,9 @@ class Settings(BaseSettings):
     mail_from: str = Field("Fotograma <no-reply@localhost>", description="Sender of e-mails.")
 
     upload_max_bytes: int = Field(10 * 2**30, ge=1, description="Largest upload.")
+    upload_resumable_hours: float = Field(
+        24, gt=0, description="How long an upload at `/uploads/` is kept after its last byte for its client to go on."
+    )
     user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")
     user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")

@@ -129,7 +129,7 @@ def _refusals() -> dict[str, tuple[int, str]]:
         kinds.extend(kind.__subclasses__())
         # A test may have kinds of its own.
         if kind.__module__.startswith("app."):
-            found[kind.code] = status_of(kind).value, " ".join((kind.__doc__ or "").split())
+            found[kind.code] = status_of(kind), " ".join((kind.__doc__ or "").split())
     return found
 
 

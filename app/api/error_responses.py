@@ -17,7 +17,7 @@ from fotograma.errors import PlanError
 
 logger = structlog.get_logger()
 
-STATUSES: dict[type[errors.ServiceError], HTTPStatus] = {
+STATUSES: dict[type[errors.ServiceError], int] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Gone: HTTPStatus.GONE,
@@ -25,6 +25,9 @@ STATUSES: dict[type[errors.ServiceError], HTTPStatus] = {
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.Locked: HTTPStatus.LOCKED,
+    # Of tus 1.0, which Python's list does not know.
+    errors.Mangled: 460,
     errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.QuotaExceeded: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -40,7 +43,7 @@ HTTP_CODES = {
     412: "PRECONDITION_FAILED",
     415: "UNSUPPORTED_MEDIA_TYPE",
     416: "RANGE_NOT_SATISFIABLE",
-    **{theirs.value: kind.code for kind, theirs in STATUSES.items()},
+    **{int(theirs): kind.code for kind, theirs in STATUSES.items()},
 }
 
 # The pool waits 2 s for a connection: whoever was refused finds out sooner than that nothing has changed.
@@ -64,7 +67,7 @@ def documented(*kinds: type[errors.ServiceError]) -> dict[int | str, dict[str, A
     """The refusals of an endpoint, for its `responses`."""
     answers: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
-        answer = answers.setdefault(status_of(kind).value, {"description": "", "content": PROBLEM_CONTENT})
+        answer = answers.setdefault(status_of(kind), {"description": "", "content": PROBLEM_CONTENT})
         answer["description"] += f"`{kind.code}`: {' '.join((kind.__doc__ or '').split())}\n\n"
     return answers
 
@@ -73,9 +76,9 @@ PROBLEM_CONTENT = {"application/problem+json": {"schema": Problem.model_json_sch
 ANY_PROBLEM: dict[int | str, dict[str, Any]] = {"default": {"description": "A refusal.", "content": PROBLEM_CONTENT}}
 
 
-def status_of(kind: type[errors.ServiceError]) -> HTTPStatus:
+def status_of(kind: type[errors.ServiceError]) -> int:
     """The HTTP status of an error, which is that of its nearest kind."""
-    return next(STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in STATUSES)
+    return next(int(STATUSES[ancestor]) for ancestor in kind.__mro__ if ancestor in STATUSES)
 
 
 def install(app: FastAPI) -> None:
@@ -91,7 +94,7 @@ def install(app: FastAPI) -> None:
 
 def problem(
     *,
-    status: HTTPStatus,
+    status: int,
     code: str,
     detail: str,
     headers: dict[str, str] | None = None,
@@ -101,13 +104,13 @@ def problem(
     body: dict[str, Any] = {
         "type": f"/problems/{code.lower().replace('_', '-')}",
         "title": code.replace("_", " ").capitalize(),
-        "status": status.value,
+        "status": int(status),
         "detail": detail,
         "code": code,
     }
     if field_errors is not None:
         body["errors"] = field_errors
-    return JSONResponse(body, status_code=status.value, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status_code=int(status), headers=headers, media_type="application/problem+json")
 
 
 def unexpected() -> JSONResponse:
@@ -151,10 +154,9 @@ def _bad_plan(_: Request, error: Exception) -> JSONResponse:
 
 def _http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
     code = HTTP_CODES.get(error.status_code, "REFUSED")
     headers = dict(error.headers) if error.headers else None
-    return problem(status=status, code=code, detail=str(error.detail), headers=headers)
+    return problem(status=error.status_code, code=code, detail=str(error.detail), headers=headers)
 
 
 def _unstorable(_: Request, __: Exception) -> JSONResponse:

@@ -1,14 +1,17 @@
-"""How slowly a streamed body may come, and what becomes of one that nobody wants.
+"""How slowly a streamed body may come, where its bytes are worked on, and what becomes of one that nobody wants.
 
 The server underneath reads on for as long as a client sends, whether the application still listens or not.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import ParamSpec, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # An ordinary client reads the answer only once it has sent some more; a deaf one would send for ever.
@@ -19,9 +22,23 @@ PACE_SECONDS = 30.0
 PACE_BYTES = 64 * 1024
 BATCH_BYTES = 2**20
 
+# Apart from the threads that answer all other requests: slow storage must not hold those up.
+UPLOAD_THREADS = CapacityLimiter(16)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def in_upload_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a call gives that may wait for storage or database."""
+    return await to_thread.run_sync(lambda: call(*args, **kwargs), limiter=UPLOAD_THREADS)
+
 
 async def batches(request: Request, *, longest: timedelta) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB; 408 when it stalls, trickles or lasts too long."""
+    """The body in pieces of about 1 MiB; 408 when it stalls, trickles or lasts too long.
+
+    Where it breaks off, what has come until then is given before that is told.
+    """
     now = asyncio.get_running_loop().time
     end = now() + longest.total_seconds()
     stream = request.stream()
@@ -35,7 +52,11 @@ async def batches(request: Request, *, longest: timedelta) -> AsyncIterator[byte
                 async with asyncio.timeout_at(deadline):
                     chunk = await anext(stream, b"")
             except TimeoutError:
+                yield bytes(batch)
                 raise HTTPException(408, "The body comes too slowly.", headers={"Connection": "close"}) from None
+            except ClientDisconnect:
+                yield bytes(batch)
+                raise
             batch += chunk
             arrived += len(chunk)
             ended = not chunk

@@ -2,10 +2,8 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
 
@@ -13,7 +11,7 @@ from app.api.dependencies import CurrentUser, StorageDep
 from app.api.error_responses import documented
 from app.api.multipart import FORM_MAX_BYTES, FieldRepeated, Form, FormTooLarge, NoFile
 from app.api.plans import BadPlan, plan_of_form
-from app.api.request_body import batches
+from app.api.request_body import batches, in_upload_thread
 from app.api.schemas import VideoView
 from app.database import open_session
 from app.errors import Unauthenticated
@@ -27,12 +25,6 @@ from app.videos.errors import NoRoomLeft, VideoTooLarge
 from app.videos.models import Upload
 
 router = APIRouter(prefix="/videos", tags=["videos"])
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# Apart from the threads that answer all other requests: slow storage must not hold those up.
-UPLOAD_THREADS = CapacityLimiter(16)
 
 FORM = {
     "type": "object",
@@ -86,15 +78,15 @@ async def upload_video(request: Request, response: Response, user: CurrentUser, 
     refused now.
     """
     form = Form(request.headers.get("Content-Type"))
-    upload, room = await _in_thread(
+    upload, room = await in_upload_thread(
         _open, user.id, declared_bytes=int(request.headers.get("Content-Length", 0)) - FORM_MAX_BYTES
     )
     try:
         arrival = await _store(request, storage, form, upload=upload, room=room)
-        state = await _in_thread(_admit, storage, upload, arrival)
+        state = await in_upload_thread(_admit, storage, upload, arrival)
     except BaseException:
         with CancelScope(shield=True):
-            await _in_thread(lifecycle.drop_upload, storage, upload.id)
+            await in_upload_thread(lifecycle.drop_upload, storage, upload.id)
         raise
     response.headers["Location"] = f"/videos/{state.video.id}"
     return state
@@ -149,7 +141,7 @@ async def _store(request: Request, storage: Storage, form: Form, *, upload: Uplo
     async with contextmanager_in_threadpool(writing) as writer:
         arrival = _Arrival(form, writer, room=room)
         async for batch in batches(request, longest=lifecycle.UPLOAD_LONGEST):
-            await _in_thread(arrival.take, batch)
+            await in_upload_thread(arrival.take, batch)
         arrival.end()
     return arrival
 
@@ -166,7 +158,3 @@ def _admit(storage: Storage, upload: Upload, arrival: _Arrival) -> VideoState:
             sha256=arrival.sha256.hexdigest(),
             plan=arrival.plan,
         )
-
-
-async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await to_thread.run_sync(lambda: call(*args, **kwargs), limiter=UPLOAD_THREADS)

@@ -1,26 +1,32 @@
 """An upload becomes a video, and what was asked of it begins: all of it or nothing."""
 
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.accounts.models import User
+from app.database import open_session
 from app.errors import Unauthenticated
 from app.extractions import lifecycle, queries
 from app.extractions.errors import TooManyWaiting
 from app.extractions.queries import ExtractionState, VideoState
 from app.settings import get_settings
 from app.videos import lifecycle as videos
-from app.videos.errors import NoRoomLeft
-from app.videos.models import Upload
+from app.videos import queries as video_queries
+from app.videos import upload_lifecycle as uploads
+from app.videos.errors import NoRoomLeft, VideoTooLarge
+from app.videos.models import ResumableUpload, Upload, Video
+from app.videos.upload_lifecycle import LockedUpload, Part
 from fotograma.plan import Plan
 
 
 def room_left(session: Session, *, user_id: uuid.UUID) -> int:
     """How many bytes the user may still store; asked before the first byte, so that a lost cause is refused at once."""
     settings = get_settings()
-    if queries.count_waiting(session, user_id=user_id) >= settings.user_extractions_waiting:
+    waiting = queries.count_waiting(session, user_id=user_id) + video_queries.count_uploads(session, user_id=user_id)
+    if waiting >= settings.user_extractions_waiting:
         raise TooManyWaiting(retry_after_seconds=30)
     return settings.user_stored_max_bytes - queries.stored_bytes(session, user_id=user_id)
 
@@ -29,16 +35,58 @@ def admit(
     session: Session, upload: Upload, *, filename: str, size_bytes: int, sha256: str, plan: Plan | None
 ) -> VideoState:
     """Make a video of an upload whose bytes are in storage and begin its extraction; without a plan, its probe."""
-    # The user's row is the gate: of two uploads that both just fit, the second sees the first. Nor can a user who is
-    # leaving leave a video behind.
-    if session.scalar(select(User.id).where(User.id == upload.user_id).with_for_update()) is None:
-        raise Unauthenticated
+    _hold_user(session, upload.user_id)
     stored = queries.stored_bytes(session, user_id=upload.user_id)
     if stored + size_bytes > get_settings().user_stored_max_bytes:
         raise NoRoomLeft
     video = videos.admit(session, upload.id, filename=filename, size_bytes=size_bytes, sha256=sha256)
+    return _begin(session, video, plan=plan)
+
+
+def begin_upload(
+    session: Session, *, user_id: uuid.UUID, filename: str, size_bytes: int, metadata_header: str, plan: Plan | None
+) -> ResumableUpload:
+    """Begin a resumable upload, if there will be room for all of it: that is kept for it until it ends."""
+    if size_bytes > get_settings().upload_max_bytes:
+        raise VideoTooLarge
+    _hold_user(session, user_id)
+    if size_bytes > room_left(session, user_id=user_id):
+        raise NoRoomLeft
+    return uploads.begin(
+        session,
+        user_id=user_id,
+        filename=filename,
+        size_bytes=size_bytes,
+        metadata_header=metadata_header,
+        plan=None if plan is None else plan.to_json(),
+    )
+
+
+def take_parts(upload: LockedUpload, parts: Sequence[Part], *, unlock: bool) -> None:
+    """Count parts of a resumable upload that are in storage. With the last one it becomes a video, and what was asked
+    of it begins: in the same transaction, so that an upload that stands at its end is a video."""
+    end_byte = parts[-1].end_byte if parts else upload.offset_bytes
+    is_last = end_byte == upload.size_bytes and not upload.is_finished
+    with open_session() as session:
+        if is_last:
+            _hold_user(session, upload.user_id)
+        uploads.grow(session, upload, parts, unlock=unlock)
+        if is_last:
+            video, plan = uploads.finish(session, upload)
+            # Whether it may wait was asked when it began; after all those bytes is too late.
+            _begin(session, video, plan=None if plan is None else Plan.from_json(plan), may_wait=True)
+
+
+def _hold_user(session: Session, user_id: uuid.UUID) -> None:
+    """The user's row is the gate: of two uploads that both just fit, the second sees the first. Nor can a user who is
+    leaving leave a video behind."""
+    if session.scalar(select(User.id).where(User.id == user_id).with_for_update()) is None:
+        raise Unauthenticated
+
+
+def _begin(session: Session, video: Video, *, plan: Plan | None, may_wait: bool = False) -> VideoState:
     if plan is None:
         lifecycle.request_probe(session, video)
         return VideoState(video=video, newest=None)
-    extraction = lifecycle.request_extraction(session, video, plan=plan)
+    extraction = lifecycle.request_extraction(session, video, plan=plan, may_wait=may_wait)
     return VideoState(video=video, newest=ExtractionState(extraction=extraction, video=video, frames_done=0))

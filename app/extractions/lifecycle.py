@@ -23,6 +23,7 @@ from app.extractions.models import Extraction, Segment, Status, Step
 from app.notifications import lifecycle as notifications
 from app.settings import get_settings
 from app.videos import lifecycle as videos
+from app.videos import upload_lifecycle as uploads
 from app.videos.models import Video
 from fotograma.plan import Plan
 
@@ -40,14 +41,17 @@ class Archive:
     warnings: list[dict[str, str]]
 
 
-def request_extraction(session: Session, video: Video, *, plan: Plan) -> Extraction:
-    """Begin an extraction of `video`: the row, its first segment, and a ring once both are committed."""
+def request_extraction(session: Session, video: Video, *, plan: Plan, may_wait: bool = False) -> Extraction:
+    """Begin an extraction of `video`: the row, its first segment, and a ring once both are committed.
+
+    With `may_wait` however many of its user are waiting already.
+    """
     # The user's row is the gate: requests of one user count one after another, so that none slips past the limit.
     session.execute(select(User.id).where(User.id == video.user_id).with_for_update())
     waiting = session.scalar(
         select(func.count()).where(Extraction.user_id == video.user_id, Extraction.status == Status.PENDING)
     )
-    if (waiting or 0) >= get_settings().user_extractions_waiting:
+    if not may_wait and (waiting or 0) >= get_settings().user_extractions_waiting:
         raise TooManyWaiting(retry_after_seconds=30)
     extraction = Extraction(video_id=video.id, user_id=video.user_id, plan=plan.to_json())
     session.add(extraction)
@@ -161,6 +165,7 @@ def withdraw_all(session: Session, *, user_id: uuid.UUID) -> None:
     """Delete all videos of a user who leaves."""
     # No upload and no request comes in between; a mail that is just being owed may, for it needs the row as it is.
     session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    uploads.give_up_all(session, user_id=user_id)
     # All at once and in their order, as the sweep takes them: one video after another could deadlock with it.
     session.execute(_held(Extraction.user_id == user_id))
     for video in session.scalars(select(Video).where(Video.user_id == user_id, Video.deleted_at.is_(None))):

@@ -128,6 +128,12 @@ def give_back(session: Session, claim: Claim) -> None:
     after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
 
 
+def record_source(session: Session, claim: Claim, *, object_key: str, size_bytes: int, sha256: str) -> None:
+    """The video's bytes are one object now; the first to say so is believed."""
+    _write(session, claim, lease_expires_at=_lease())
+    videos.record_source(session, claim.video_id, object_key=object_key, size_bytes=size_bytes, sha256=sha256)
+
+
 def cut(
     session: Session,
     claim: Claim,

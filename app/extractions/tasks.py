@@ -24,6 +24,8 @@ class Task:
     archive_name: str
     plan: dict[str, Any] | None
     """None where only the probe was asked for."""
+    is_whole: bool
+    """Whether the video's bytes are one object yet."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def task_of(session: Session, claim: Claim) -> Task:
         size_bytes=video.size_bytes,
         archive_name=archive_name(video.filename),
         plan=plan,
+        is_whole=video.sha256 is not None,
     )
 
 

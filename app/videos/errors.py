@@ -1,6 +1,6 @@
 """What can be wrong with a video."""
 
-from app.errors import Conflict, NotFound, QuotaExceeded, TooLarge
+from app.errors import Conflict, Gone, Locked, Mangled, NotFound, QuotaExceeded, TooLarge
 
 
 class VideoNotFound(NotFound):
@@ -25,3 +25,39 @@ class UploadAbandoned(Conflict):
     """The upload took so long that it was given up; send it again."""
 
     code = "UPLOAD_ABANDONED"
+
+
+class UploadNotFound(NotFound):
+    """There is no such upload, or it is not yours; begin a new one."""
+
+    code = "UPLOAD_NOT_FOUND"
+
+
+class UploadExpired(Gone):
+    """The upload was not gone on with for too long; begin a new one."""
+
+    code = "UPLOAD_EXPIRED"
+
+
+class UploadLocked(Locked):
+    """Another request is sending to this upload; try again in a few seconds."""
+
+    code = "UPLOAD_LOCKED"
+
+
+class UploadFinished(Conflict):
+    """The upload is a video already; delete that instead."""
+
+    code = "UPLOAD_FINISHED"
+
+
+class OffsetMismatch(Conflict):
+    """The upload does not stand at this offset; ask where it stands with HEAD, and go on from there."""
+
+    code = "OFFSET_MISMATCH"
+
+
+class ChecksumMismatch(Mangled):
+    """The bytes are not those of the checksum, and were dropped; send them again."""
+
+    code = "CHECKSUM_MISMATCH"

@@ -18,7 +18,7 @@ from app.database import new_id, open_session
 from app.settings import get_settings
 from app.storage import Storage
 from app.videos.errors import UploadAbandoned
-from app.videos.models import Upload, Video
+from app.videos.models import ResumableUpload, Upload, UploadPart, Video
 
 UPLOAD_LONGEST = timedelta(hours=24)
 """An upload that has not ended by then is broken off."""
@@ -86,6 +86,16 @@ def remove_abandoned_uploads(storage: Storage) -> None:
         drop_upload(storage, upload_id)
 
 
+def record_source(session: Session, video_id: uuid.UUID, *, object_key: str, size_bytes: int, sha256: str) -> None:
+    """A worker has put the video's bytes into one object, unless another one has done so before."""
+    session.execute(
+        update(Video)
+        .where(Video.id == video_id, Video.sha256.is_(None))
+        .values(object_key=object_key, size_bytes=size_bytes, sha256=sha256)
+    )
+    session.execute(delete(UploadPart).where(UploadPart.upload_id == video_id))
+
+
 def record_probe(
     session: Session, video_id: uuid.UUID, *, media: dict[str, Any], packet_index: bytes, replace: bool = True
 ) -> None:
@@ -105,6 +115,8 @@ def record_probe_failure(session: Session, video_id: uuid.UUID, *, code: str, me
 def bury(session: Session, video: Video) -> None:
     """Set the tombstone: gone for its user at once; objects go next, the row last."""
     session.execute(update(Video).where(Video.id == video.id, Video.deleted_at.is_(None)).values(deleted_at=func.now()))
+    # Or it would still tell its client that all is well.
+    session.execute(delete(ResumableUpload).where(ResumableUpload.id == video.id))
 
 
 def forget(session: Session, video_id: uuid.UUID) -> None:

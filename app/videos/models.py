@@ -1,10 +1,10 @@
-"""What was uploaded."""
+"""What was uploaded, and what is on its way."""
 
 import datetime
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, new_id
@@ -25,6 +25,47 @@ class Upload(Base):
     """When nobody can still be sending, and the object may be removed."""
 
 
+class ResumableUpload(Base):
+    """A video that comes in several requests, with a row for each part of it that is in storage."""
+
+    __tablename__ = "resumable_uploads"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    """Becomes the video's id."""
+    user_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    """No foreign key: the row must outlive its user until the objects are gone."""
+    filename: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    """Announced; never changes."""
+    offset_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    """How many of them storage holds for good."""
+    metadata_header: Mapped[str]
+    """Upload-Metadata as it was sent, which the protocol wants back."""
+    plan: Mapped[dict[str, Any] | None]
+    """None: only look at the video."""
+    lock_token: Mapped[int] = mapped_column(default=0)
+    """Raised by each request that takes the lock; every later write of that request must carry it."""
+    locked_until: Mapped[datetime.datetime | None]
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    abandoned_at: Mapped[datetime.datetime] = mapped_column(index=True)
+    """When nobody may go on any more, and its objects may be removed."""
+    finished_at: Mapped[datetime.datetime | None]
+    """When it became a video. The row stays a while for a client that missed the answer."""
+
+
+class UploadPart(Base):
+    """A run of an upload's bytes as an object."""
+
+    __tablename__ = "upload_parts"
+
+    upload_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("resumable_uploads.id", ondelete="CASCADE"), primary_key=True
+    )
+    start_byte: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    object_key: Mapped[str]
+
+
 class Video(Base):
     """An uploaded file and what the probe says of it."""
 
@@ -42,7 +83,8 @@ class Video(Base):
     """As the user calls it; never a path of ours."""
     object_key: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str]
+    sha256: Mapped[str | None]
+    """None until a worker has put the parts of a resumable upload together."""
     media: Mapped[dict[str, Any] | None]
     """The manifest's `source`, once probed."""
     packet_index: Mapped[bytes | None] = mapped_column(deferred=True)

@@ -24,7 +24,7 @@ from app.extractions.segment_lifecycle import Claim, Range
 from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
-from app.workers import presence
+from app.workers import gathering, presence
 from app.workers.jail import get_limits
 from app.workers.lease import Lease
 from fotograma import cut, extraction
@@ -98,6 +98,8 @@ def _decode(lease: Lease, storage: Storage) -> None:
         task = tasks.task_of(session, claim)
         if claim.extraction_id is not None:
             lifecycle.started(session, claim.extraction_id)
+    if not task.is_whole:
+        task = _gather(lease, storage, task)
     plan = None if task.plan is None else Plan.from_json(task.plan)
     with _open_jail(storage, task.object_key) as jail:
         lease.on_given_up(jail.kill)
@@ -123,6 +125,23 @@ def _decode(lease: Lease, storage: Storage) -> None:
         is_last = _take_frames(lease, storage, jail, plan, facts, source=_source(task, facts))
     if is_last:
         _join(lease, storage)
+
+
+def _gather(lease: Lease, storage: Storage, task: Task) -> Task:
+    """Have the video's bytes in one object before anything else is done with them."""
+    claim = lease.claim
+    source = gathering.gather(storage, lease, task)
+    _persist(
+        lease,
+        lambda session: segment_lifecycle.record_source(
+            session, claim, object_key=source.object_key, size_bytes=source.size_bytes, sha256=source.sha256
+        ),
+    )
+    # Another segment's holder may have been sooner, so that what the database says is what counts.
+    with open_session() as session:
+        task = tasks.task_of(session, claim)
+    gathering.remove_parts(storage, claim, source_key=task.object_key)
+    return task
 
 
 def _ranges(plan: Plan | None, facts: Facts) -> list[Range]:

@@ -13,6 +13,7 @@ from app.notifications import queries as notifications
 from app.settings import get_settings
 from app.storage import get_storage
 from app.videos import lifecycle as videos
+from app.videos import upload_lifecycle as uploads
 
 logger = structlog.get_logger()
 
@@ -67,4 +68,5 @@ def go_round() -> None:
         fleet.forget_silent(session)
         retention.bury_expired()
         videos.remove_abandoned_uploads(get_storage())
+        uploads.remove_abandoned(get_storage())
         retention.remove_leftovers(get_storage())
