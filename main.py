@@ -9,13 +9,28 @@ if __name__ == "__main__":
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import auth, error_responses, extractions, files, frames, health, tus, tus_headers, upload, users, videos
+from app.api import (
+    auth,
+    error_responses,
+    events,
+    extractions,
+    files,
+    frames,
+    health,
+    tus,
+    tus_headers,
+    upload,
+    users,
+    videos,
+)
 from app.api.body_limit import BodyLimit
+from app.api.event_feed import open_feed
 from app.api.request_body import UnreadBody
 from app.api.request_log import RequestLog
 from app.database import get_engine
@@ -35,7 +50,7 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, upload, tus, videos, extractions, frames, files, health):
+    for part in (users, auth, upload, tus, videos, events, extractions, frames, files, health):
         app.include_router(part.router)
 
     app.add_middleware(BodyLimit)
@@ -51,8 +66,9 @@ def create_app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
-    yield
+async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async with open_feed() as feed:
+        yield {"feed": feed}
     get_engine().dispose()
 
 

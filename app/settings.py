@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")
     user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")
+    user_event_streams: int = Field(20, ge=1, description="Streams of events one user may hold open per API process.")
     retention_days: int = Field(30, ge=1, description="How long videos and archives are kept.")
 
     frame_max_pixels: int = Field(67_108_864, ge=1, description="Largest picture that is decoded.")

@@ -17,7 +17,7 @@ AUDIENCE = "fotograma-api"
 CLAIMS = ["iss", "aud", "exp", "iat", "sub", "ver", "sid"]
 
 # Clocks of several machines may differ by this much.
-LEEWAY_SECONDS = 5
+LEEWAY = datetime.timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,12 @@ class AccessToken:
     token_version: int
     session_id: uuid.UUID
     """The family of refresh tokens it came with: it ends with them."""
+    expires_at: datetime.datetime
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at + LEEWAY < datetime.datetime.now(datetime.UTC)
 
 
 def lifetime() -> datetime.timedelta:
@@ -37,12 +43,11 @@ def lifetime() -> datetime.timedelta:
 
 def issue(token: AccessToken) -> str:
     """Sign a token."""
-    now = datetime.datetime.now(datetime.UTC)
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "iat": now,
-        "exp": now + lifetime(),
+        "iat": datetime.datetime.now(datetime.UTC),
+        "exp": token.expires_at,
         "sub": str(token.user_id),
         "ver": token.token_version,
         "sid": str(token.session_id),
@@ -59,14 +64,17 @@ def read(text: str) -> AccessToken:
             algorithms=[ALGORITHM],
             issuer=ISSUER,
             audience=AUDIENCE,
-            leeway=LEEWAY_SECONDS,
+            leeway=LEEWAY,
             options={"require": CLAIMS},
         )
     # A header of thousands of brackets exhausts the JSON parser before the signature is looked at.
     except (jwt.PyJWTError, RecursionError):
         raise BadToken from None
     return AccessToken(
-        user_id=uuid.UUID(claims["sub"]), token_version=claims["ver"], session_id=uuid.UUID(claims["sid"])
+        user_id=uuid.UUID(claims["sub"]),
+        token_version=claims["ver"],
+        session_id=uuid.UUID(claims["sid"]),
+        expires_at=datetime.datetime.fromtimestamp(claims["exp"], datetime.UTC),
     )
 
 

@@ -140,7 +140,12 @@ def _issue_tokens(session: Session, user: User, *, session_id: uuid.UUID) -> Tok
     )
     return Tokens(
         access_token=access_tokens.issue(
-            AccessToken(user_id=user.id, token_version=user.token_version, session_id=session_id)
+            AccessToken(
+                user_id=user.id,
+                token_version=user.token_version,
+                session_id=session_id,
+                expires_at=datetime.datetime.now(datetime.UTC) + access_tokens.lifetime(),
+            )
         ),
         expires_in=int(access_tokens.lifetime().total_seconds()),
         refresh_token=refresh_token,

@@ -10,7 +10,8 @@ from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 from structlog.contextvars import bind_contextvars
 
-from app.accounts import queries
+from app.accounts import access_tokens, queries
+from app.accounts.access_tokens import AccessToken
 from app.accounts.models import User
 from app.database import open_session
 from app.errors import Unauthenticated
@@ -35,17 +36,25 @@ SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
 
 
-async def get_current_user(token: Annotated[str | None, Depends(bearer)]) -> User:
-    """Who asks, or 401; known before any of the body is read."""
-    if token is None:
+async def get_access_token(text: Annotated[str | None, Depends(bearer)]) -> AccessToken:
+    """What the asker has shown, or 401; whether its session goes on is not asked yet."""
+    if text is None:
         raise Unauthenticated
+    return access_tokens.read(text)
+
+
+AccessTokenDep = Annotated[AccessToken, Depends(get_access_token)]
+
+
+async def get_current_user(token: AccessTokenDep) -> User:
+    """Who asks, or 401; known before any of the body is read."""
     user = await run_in_threadpool(_user_of, token)
     # Bound here and not in the thread, whose context ends with it.
     bind_contextvars(user_id=str(user.id))
     return user
 
 
-def _user_of(token: str) -> User:
+def _user_of(token: AccessToken) -> User:
     # A transaction of its own: an upload or a stream of events must not hold a connection for as long as it lasts.
     with open_session() as session:
         return queries.user_of_access_token(session, token)

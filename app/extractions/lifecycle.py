@@ -10,12 +10,13 @@ owes the mail, in the same transaction.
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app import task_queue
+from app import changes, task_queue
 from app.accounts.models import User
 from app.database import after_commit
 from app.extractions.errors import ExtractionEnded, TooManyWaiting
@@ -28,6 +29,9 @@ from app.videos.models import Video
 from fotograma.plan import Plan
 
 OPEN = (Status.PENDING, Status.PROCESSING)
+
+PROGRESS_PAUSE = timedelta(seconds=1)
+"""How often at most an extraction tells how far it is, however many workers it has."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +72,44 @@ def request_probe(session: Session, video: Video) -> None:
 def _begin(session: Session, video: Video, *, extraction_id: uuid.UUID | None) -> None:
     # The probe also belongs to an extraction of a video probed before: it is cheap, and cuts by today's settings.
     session.add(Segment(video_id=video.id, user_id=video.user_id, extraction_id=extraction_id, step=Step.PROBE))
+    changes.tell(session, user_id=video.user_id, video_id=video.id)
     after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
 
 
 def started(session: Session, extraction_id: uuid.UUID) -> None:
     """A worker has taken its first segment."""
-    session.execute(
+    _change(
+        session,
         update(Extraction)
         .where(Extraction.id == extraction_id, Extraction.status == Status.PENDING)
-        .values(status=Status.PROCESSING, started_at=func.now())
+        .values(status=Status.PROCESSING, started_at=func.now()),
     )
 
 
 def expect(session: Session, extraction_id: uuid.UUID, *, frames_total: int | None) -> None:
     """The probe knows how many frames to expect; what is known stays."""
-    session.execute(
+    _change(
+        session,
         update(Extraction)
         .where(Extraction.id == extraction_id)
-        .values(frames_total=func.coalesce(Extraction.frames_total, frames_total))
+        .values(frames_total=func.coalesce(Extraction.frames_total, frames_total)),
     )
+
+
+def tell_progress(session: Session, extraction_id: uuid.UUID) -> None:
+    """Its segments are further than they were. To be called in a transaction of its own: told or not, it is over at
+    once, and nobody who ends the extraction waits for it."""
+    due = (
+        select(Extraction.id)
+        .where(
+            Extraction.id == extraction_id,
+            Extraction.status == Status.PROCESSING,
+            func.coalesce(Extraction.told_at, Extraction.created_at) < func.now() - PROGRESS_PAUSE,
+        )
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    _change(session, update(Extraction).where(Extraction.id == due).values(told_at=func.now()))
 
 
 def hold(session: Session, extraction_id: uuid.UUID) -> bool:
@@ -179,13 +202,20 @@ def _held(*which: ColumnElement[bool]) -> Select[Extraction]:
 
 def _end(session: Session, extraction_id: uuid.UUID, *, status: Status, **values: Any) -> Extraction | None:
     """The one gate through which an extraction ends: the first to come passes, and only that one."""
-    return session.scalars(
+    return _change(
+        session,
         update(Extraction)
         .where(Extraction.id == extraction_id, Extraction.status.in_(OPEN))
-        .values(status=status, completed_at=func.now(), **values)
-        .returning(Extraction)
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+        .values(status=status, completed_at=func.now(), **values),
+    )
+
+
+def _change(session: Session, change: Update) -> Extraction | None:
+    """Change an extraction, and tell those who watch it."""
+    extraction = session.scalars(change.returning(Extraction).execution_options(populate_existing=True)).one_or_none()
+    if extraction is not None:
+        changes.tell(session, user_id=extraction.user_id, video_id=extraction.video_id)
+    return extraction
 
 
 def _stop_segments(session: Session, extraction_id: uuid.UUID) -> None:

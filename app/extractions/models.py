@@ -39,6 +39,7 @@ class Extraction(Base):
     __table_args__ = (
         Index("ix_extractions_video_id_created_at", "video_id", "created_at", "id"),
         Index("ix_extractions_user_id_status", "user_id", "status"),
+        Index("ix_extractions_user_id_completed_at", "user_id", "completed_at"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -60,6 +61,8 @@ class Extraction(Base):
     started_at: Mapped[datetime.datetime | None]
     completed_at: Mapped[datetime.datetime | None]
     """When it ended, however it ended."""
+    told_at: Mapped[datetime.datetime | None]
+    """When its progress was last told to those who watch."""
 
 
 class Segment(Base):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, Select, case, func, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Invalid
@@ -145,24 +145,30 @@ class ReadyArchive:
 
 def video_state(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> VideoState:
     """The user's video as it stands."""
-    row = session.execute(_video_states(user_id).where(Video.id == video_id)).one_or_none()
-    if row is None:
+    states = video_states(session, Video.user_id == user_id, Video.id == video_id)
+    if not states:
         raise VideoNotFound
-    return _video_state(row)
+    return states[0]
+
+
+def video_states(session: Session, *which: ColumnElement[bool], limit: int | None = None) -> list[VideoState]:
+    """Videos as they stand, newest first; `which` names their owners."""
+    rows = session.execute(_video_states().where(*which).order_by(*_NEWEST_FIRST).limit(limit))
+    return [_video_state(row) for row in rows]
 
 
 def list_videos(
     session: Session, *, user_id: uuid.UUID, status: VideoStatus | None, cursor: str | None, limit: int
 ) -> Page:
     """A page of the user's videos."""
-    states = _video_states(user_id)
+    which = [Video.user_id == user_id]
     if status is not None:
-        states = states.where(_status == status)
+        which.append(_status == status)
     if cursor is not None:
-        states = states.where(tuple_(Video.created_at, Video.id) < _read_cursor(cursor))
-    rows = session.execute(states.order_by(Video.created_at.desc(), Video.id.desc()).limit(limit + 1)).all()
-    items = [_video_state(row) for row in rows[:limit]]
-    return Page(items=items, next_cursor=_cursor(items[-1].video) if len(rows) > limit else None)
+        which.append(tuple_(Video.created_at, Video.id) < _read_cursor(cursor))
+    states = video_states(session, *which, limit=limit + 1)
+    items = states[:limit]
+    return Page(items=items, next_cursor=_cursor(items[-1].video) if len(states) > limit else None)
 
 
 def extraction_state(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID) -> ExtractionState:
@@ -249,11 +255,14 @@ _status = func.coalesce(
 )
 
 
-def _video_states(user_id: uuid.UUID) -> Select[Video, Extraction | None, int, Any]:
+_NEWEST_FIRST = Video.created_at.desc(), Video.id.desc()
+
+
+def _video_states() -> Select[Video, Extraction | None, int, Any]:
     return (
         select(Video, _newest, _frames_done(_newest.id), progress.parts_of(_newest))
         .outerjoin(_newest_rows, true())
-        .where(Video.user_id == user_id, Video.deleted_at.is_(None))
+        .where(Video.deleted_at.is_(None))
     )
 
 

@@ -11,9 +11,10 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, true, update
+from sqlalchemy import Update, delete, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
+from app import changes
 from app.database import new_id, open_session
 from app.settings import get_settings
 from app.storage import Storage
@@ -100,21 +101,24 @@ def record_probe(
     session: Session, video_id: uuid.UUID, *, media: dict[str, Any], packet_index: bytes, replace: bool = True
 ) -> None:
     """Keep what the probe found out; in place of an earlier one only if `replace`."""
-    session.execute(
+    _change(
+        session,
         update(Video)
         .where(Video.id == video_id, true() if replace else Video.probed_at.is_(None))
-        .values(media=media, packet_index=packet_index, probed_at=func.now(), error_code=None, error_message=None)
+        .values(media=media, packet_index=packet_index, probed_at=func.now(), error_code=None, error_message=None),
     )
 
 
 def record_probe_failure(session: Session, video_id: uuid.UUID, *, code: str, message: str) -> None:
     """The probe gave up, and nothing else was asked that could tell so."""
-    session.execute(update(Video).where(Video.id == video_id).values(error_code=code, error_message=message))
+    _change(session, update(Video).where(Video.id == video_id).values(error_code=code, error_message=message))
 
 
 def bury(session: Session, video: Video) -> None:
     """Set the tombstone: gone for its user at once; objects go next, the row last."""
-    session.execute(update(Video).where(Video.id == video.id, Video.deleted_at.is_(None)).values(deleted_at=func.now()))
+    _change(
+        session, update(Video).where(Video.id == video.id, Video.deleted_at.is_(None)).values(deleted_at=func.now())
+    )
     # Or it would still tell its client that all is well.
     session.execute(delete(ResumableUpload).where(ResumableUpload.id == video.id))
 
@@ -122,6 +126,12 @@ def bury(session: Session, video: Video) -> None:
 def forget(session: Session, video_id: uuid.UUID) -> None:
     """Remove the row of a buried video whose objects are gone, and all that hangs on it."""
     session.execute(delete(Video).where(Video.id == video_id, Video.deleted_at.is_not(None)))
+
+
+def _change(session: Session, change: Update) -> None:
+    """Change a video, and tell those who watch it."""
+    for video_id, user_id in session.execute(change.returning(Video.id, Video.user_id)):
+        changes.tell(session, user_id=user_id, video_id=video_id)
 
 
 def harmless_name(filename: str) -> str:

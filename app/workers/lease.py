@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import open_session
-from app.extractions import segment_lifecycle
+from app.extractions import lifecycle, segment_lifecycle
 from app.extractions.errors import LeaseLost
 from app.extractions.segment_lifecycle import Claim
 from app.settings import get_settings
@@ -31,6 +31,7 @@ class Lease:
         self._stop_work: Callable[[], None] = lambda: None
         self._ended = threading.Event()
         self._renewing = threading.Lock()
+        self._frames_told = 0
         self._thread = threading.Thread(target=self._run, name=f"lease-{claim.segment_id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -78,6 +79,7 @@ class Lease:
         try:
             with self._renewing, open_session() as session:
                 segment_lifecycle.keep_lease(session, self.claim, frames_done=self.frames_done)
+            self._tell_progress()
         except LeaseLost:
             if self._ended.is_set():
                 return
@@ -86,3 +88,10 @@ class Lease:
         except SQLAlchemyError as error:
             # The database may be back before the lease runs out; if not, the token keeps this worker from harm.
             logger.warning("heartbeat failed", error=str(error).splitlines()[0])
+
+    def _tell_progress(self) -> None:
+        frames_done, extraction_id = self.frames_done, self.claim.extraction_id
+        if extraction_id is not None and frames_done != self._frames_told:
+            with open_session() as session:
+                lifecycle.tell_progress(session, extraction_id)
+            self._frames_told = frames_done
