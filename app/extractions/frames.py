@@ -15,8 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.database import open_session
-from app.extractions import queries, results
-from app.extractions.errors import ArchiveExpired, FrameNotFound, FrameNotReady, FramesDropped
+from app.extractions import results
+from app.extractions.errors import ArchiveExpired, ExtractionNotFound, FrameNotFound, FrameNotReady, FramesDropped
 from app.extractions.models import Extraction, Segment, Status, Step
 from app.extractions.results import Origin, Place, place_of
 from app.storage import Storage
@@ -186,14 +186,22 @@ class FrameReader:
         return rows
 
     def _find(self) -> Found:
+        owned = (
+            select(Extraction, Video)
+            .join(Video, Video.id == Extraction.video_id)
+            .where(Extraction.id == self._extraction_id, Video.user_id == self._user_id, Video.deleted_at.is_(None))
+        )
         with open_session() as session:
-            state = queries.extraction_state(session, self._extraction_id, user_id=self._user_id)
-            if state.video.expires_at <= datetime.datetime.now(datetime.UTC):
+            row = session.execute(owned).one_or_none()
+            if row is None:
+                raise ExtractionNotFound
+            extraction, video = row
+            if video.expires_at <= datetime.datetime.now(datetime.UTC):
                 raise ArchiveExpired
-            if state.extraction.status in (Status.FAILED, Status.CANCELLED):
+            if extraction.status in (Status.FAILED, Status.CANCELLED):
                 raise FramesDropped
-            runs = _archived(state.extraction) or _finished(session, state.extraction)
-        return Found(extraction=state.extraction, video=state.video, runs=runs)
+            runs = _archived(extraction) or _finished(session, extraction)
+        return Found(extraction=extraction, video=video, runs=runs)
 
 
 def _archived(extraction: Extraction) -> list[Run]:
