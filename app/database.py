@@ -13,6 +13,8 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from app.settings import get_settings
@@ -31,6 +33,9 @@ NAMES = {
 STATEMENT_SECONDS = 15
 # With the two seconds that a new connection then may take, a frozen server is told within 3 s.
 PING_SECONDS = 0.8
+
+# What is raised while PostgreSQL can't be reached.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 WAITING_CALLS = "calls after commit"
 

@@ -13,7 +13,7 @@ from app.api.multipart import FORM_MAX_BYTES, FieldRepeated, Form, FormTooLarge,
 from app.api.plans import BadPlan, plan_of_form
 from app.api.request_body import batches, in_upload_thread
 from app.api.schemas import VideoView
-from app.database import open_session
+from app.database import DATABASE_AWAY, open_session
 from app.errors import Unauthenticated
 from app.extractions import admission
 from app.extractions.errors import TooManyWaiting
@@ -84,6 +84,9 @@ async def upload_video(request: Request, response: Response, user: CurrentUser, 
     try:
         arrival = await _store(request, storage, form, upload=upload, room=room)
         state = await in_upload_thread(_admit, storage, upload, arrival)
+    except DATABASE_AWAY:
+        # Its row can't be reached now, and waiting for that would only keep the client: the hourly round drops it.
+        raise
     except BaseException:
         with CancelScope(shield=True):
             await in_upload_thread(lifecycle.drop_upload, storage, upload.id)

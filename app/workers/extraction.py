@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.database import open_session
+from app.database import DATABASE_AWAY, open_session
 from app.errors import ServiceError
 from app.extractions import lifecycle, results, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
@@ -285,7 +284,7 @@ def _give_back(lease: Lease) -> None:
         logger.info("segment given back")
     except LeaseLost:
         logger.warning("lease lost")
-    except OperationalError as error:
+    except DATABASE_AWAY as error:
         logger.warning("segment not given back, its lease runs out", error=str(error).splitlines()[0])
 
 
@@ -323,7 +322,7 @@ def _persist_until(
         try:
             with open_session() as session:
                 return write(session)
-        except OperationalError:
+        except DATABASE_AWAY:
             if or_until():
                 raise Cancelled from None
             if time.monotonic() > deadline:

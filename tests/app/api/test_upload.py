@@ -274,8 +274,13 @@ def test_as_many_as_may_wait_are_taken(start_api, make_user):
         for _ in range(2)
     )
 
-    assert (first.status_code, second.status_code) == (202, 429)
+    third = httpx2.post(
+        f"{limited.url}{first.headers['location']}/extractions", json={"mode": "all"}, headers=user.headers
+    )
+
+    assert (first.status_code, second.status_code, third.status_code) == (202, 429, 429)
     assert int(second.headers["retry-after"]) > 0
+    assert int(third.headers["retry-after"]) > 0
     assert rows_of(user) == 1
 
 
