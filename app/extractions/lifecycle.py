@@ -64,6 +64,14 @@ def request_extraction(session: Session, video: Video, *, plan: Plan, may_wait: 
     return extraction
 
 
+def resend(session: Session, dead: Extraction) -> Extraction:
+    """Begin an extraction anew that was given up, whatever its user has waiting: an operator asks, not the user."""
+    video = session.get_one(Video, dead.video_id)
+    again = request_extraction(session, video, plan=Plan.from_json(dead.plan), may_wait=True)
+    dead.resent_as = again.id
+    return again
+
+
 def request_probe(session: Session, video: Video) -> None:
     """Have the video looked at without extracting anything."""
     _begin(session, video, extraction_id=None)

@@ -57,6 +57,8 @@ class Extraction(Base):
     archive_key: Mapped[str | None]
     archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
     archive_sha256: Mapped[str | None]
+    resent_as: Mapped[uuid.UUID | None]
+    """The extraction that an operator began in place of this one, which was given up."""
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime.datetime | None]
     completed_at: Mapped[datetime.datetime | None]

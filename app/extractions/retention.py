@@ -54,12 +54,12 @@ def remove_leftovers(storage: Storage) -> None:
             if key not in found:
                 logger.warning("an object that is none of ours", key=key)
         with open_session() as session:
-            wanted = _wanted(session, found)
-        for key in found.keys() - wanted:
+            unwanted = found.keys() - wanted(session, found)
+        for key in unwanted:
             storage.delete(key)
 
 
-def _wanted(session: Session, found: Mapping[str, Place]) -> set[str]:
+def wanted(session: Session, found: Mapping[str, Place]) -> set[str]:
     """The keys beside archives, and those under which a segment's holder may still write or read."""
     # A claim raises the token before anything is written under it, so that a lower one is past and none is ahead.
     of_open = (

@@ -1,0 +1,34 @@
+"""What an operator asks of the service, on a machine that has its settings: `python -m app.admin`."""
+
+import typer
+
+from app.admin import dead_letters, verification
+from app.database import DATABASE_AWAY
+from app.errors import ServiceError
+
+app = typer.Typer(
+    name="python -m app.admin",
+    help="What an operator asks of Fotograma.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command("verify")(verification.verify)
+
+
+def main() -> None:
+    """Run a command; what it can't do is told in one sentence."""
+    try:
+        app()
+    except ServiceError as error:
+        typer.echo(error.message, err=True)
+        raise SystemExit(1) from None
+    except DATABASE_AWAY as error:
+        typer.echo(f"The database does not answer: {str(error).splitlines()[0]}", err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

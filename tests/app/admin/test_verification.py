@@ -1,0 +1,89 @@
+"""`verify` lists what storage and database don't share, and nothing else."""
+
+import hashlib
+
+import pytest
+from sqlalchemy import update
+
+from app.accounts.models import User
+from app.database import new_id, open_session
+from app.extractions.models import Extraction
+from app.storage import Storage
+from app.videos import lifecycle as videos
+from app.videos.models import Video
+from tests.app.extractions.holding import claim, cut, extraction_of, finish_frames, finish_join
+
+VIDEO, ARCHIVE = b"video", b"an archive"[:9]
+
+
+def put(storage: Storage, key: str, content: bytes) -> None:
+    with storage.open_writer(key, content_type="application/octet-stream") as writer:
+        writer.write(content)
+
+
+@pytest.fixture
+def everything(storage: Storage, user: User, ask) -> dict[str, str]:
+    """A video with a finished archive and one that is worked on, with all their objects."""
+    for key in [*storage.list("")]:
+        storage.delete(key)
+    done = ask(user)
+    join = finish_frames(cut(claim()))
+    put(storage, join.place.archive, ARCHIVE)
+    put(storage, join.place.rows, b"rows")
+    finish_join(join)
+    running = ask(user)
+    held = cut(claim())
+    put(storage, held.place.entries, b"entries")
+    with open_session() as session:
+        session.execute(update(Video).values(sha256=hashlib.sha256(VIDEO).hexdigest()))
+        session.execute(update(Extraction).values(archive_sha256=hashlib.sha256(ARCHIVE).hexdigest()))
+        upload = videos.open_upload(session, user_id=user.id)
+    for key in (done.video.object_key, running.video.object_key, upload.object_key):
+        put(storage, key, VIDEO)
+    return {"video": done.video.object_key, "archive": extraction_of(join).archive_key, "held": held.place.entries}
+
+
+@pytest.mark.parametrize("deep", [(), ("--deep",)])
+@pytest.mark.usefixtures("everything")
+def test_where_all_is_shared_nothing_is_found(admin, deep):
+    done = admin("verify", *deep)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_objects_that_nothing_names_are_found(admin, storage: Storage, everything: dict[str, str]):
+    stray = [
+        f"results/{new_id()}/{new_id()}/1/frames.zip",
+        everything["held"].replace("/1/entries", "/0/entries"),
+        f"videos/{new_id()}/source",
+        "videos/strange",
+        "strange",
+    ]
+    for key in stray:
+        put(storage, key, b"stray")
+    done = admin("verify")
+
+    assert done.exit_code == 1
+    assert sorted(done.stdout.splitlines()) == sorted(f"no row  {key}" for key in stray)
+
+
+def test_rows_without_their_object_are_found(admin, storage: Storage, everything: dict[str, str]):
+    storage.delete(everything["video"])
+    put(storage, everything["archive"], b"cut off")
+    done = admin("verify")
+
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [f"no object  {everything['video']}", f"other size  {everything['archive']}"]
+
+
+def test_other_bytes_are_found_only_by_reading_them(admin, storage: Storage, everything: dict[str, str]):
+    for name, content in (("video", VIDEO), ("archive", ARCHIVE)):
+        put(storage, everything[name], bytes(reversed(content)))
+    shallow, deep = admin("verify"), admin("verify", "--deep")
+
+    assert (shallow.exit_code, shallow.stdout) == (0, "")
+    assert deep.exit_code == 1
+    assert deep.stdout.splitlines() == [
+        f"other content  {everything['video']}",
+        f"other content  {everything['archive']}",
+    ]
