@@ -18,6 +18,14 @@ test *options:
 attack count="2000" seed=`date +%s`:
     FOTOGRAMA_ATTACKS={{ count }} FOTOGRAMA_ATTACK_SEED={{ seed }} uv run pytest tests/attacks --verbose --timeout 1800
 
+# Faults: each scenario in full, or those that match, and that many minutes of random kills, e.g. `just chaos broker 7001`.
+chaos scenarios="" seed=`date +%s` minutes="10":
+    FOTOGRAMA_CHAOS={{ minutes }} FOTOGRAMA_CHAOS_SEED={{ seed }} uv run pytest tests/chaos -k '{{ scenarios }}' --verbose --timeout 900
+
+# Something dies each half minute, for two hours or so many minutes: nothing is lost, and nothing grows.
+soak minutes="120" seed=`date +%s`:
+    FOTOGRAMA_CHAOS_SOAK={{ minutes }} just chaos grows {{ seed }}
+
 # Everything but the tests.
 check: lint types arrows dependencies files docs-are-true
 

@@ -3,7 +3,7 @@
 import datetime
 import re
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,14 +120,21 @@ def check_key(key: str) -> None:
         raise InvalidKey(f"{key[:100]!r} can't be the key of an object.")
 
 
+def _open_local(settings: Settings) -> Storage:
+    from app.storage.local import open_local_storage
+
+    return open_local_storage(settings)
+
+
+# By the scheme of STORAGE_URL. Each store brings its own imports; only the one in use is loaded.
+OPENERS: dict[str, Callable[[Settings], Storage]] = {"file": _open_local}
+
+
 def open_storage(settings: Settings) -> Storage:
     """The store that STORAGE_URL names."""
     scheme = urlsplit(settings.storage_url).scheme
-    if scheme == "file":
-        # Each store brings its own imports; only the one in use is loaded.
-        from app.storage.local import open_local_storage
-
-        return open_local_storage(settings)
+    if scheme in OPENERS:
+        return OPENERS[scheme](settings)
     raise ValueError(
         f"Settings: STORAGE_URL begins with {scheme + ':' if scheme else 'no scheme'!r}; "
         "known are file:///absolute/path and file:relative/path."

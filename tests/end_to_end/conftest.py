@@ -5,33 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from app.local_stack import broker, postgres
-from app.local_stack.processes import free_port
 from tests.clips import Clip, draw_clip
 from tests.conftest import Inbox
-from tests.end_to_end.service import Foundation, Person, Service
+from tests.end_to_end.service import Person, Service
 from tests.long_clips import make_long_clip
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
     """The service on the embedded PostgreSQL and broker, without workers."""
-    folder = tmp_path_factory.mktemp("service")
-    database_folder, database_port = folder / "postgres", free_port()
-    broker_folder, broker_port = folder / "broker", free_port()
-    postgres.prepare(database_folder)
-    broker.prepare(broker_folder)
-    service = Service(
-        folder,
-        database=Foundation(
-            postgres.part(database_folder, port=database_port, settings=("fsync=off",)),
-            postgres.environment(database_folder, port=database_port, database="postgres"),
-        ),
-        broker=Foundation(
-            broker.part(broker_folder, port=broker_port), broker.environment(broker_folder, port=broker_port)
-        ),
-        inbox=mailbox,
-    )
+    service = Service.embedded(tmp_path_factory.mktemp("service"), inbox=mailbox)
     try:
         service.start()
         yield service

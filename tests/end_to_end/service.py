@@ -3,15 +3,17 @@
 import secrets
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import psutil
 import psycopg
 import redis
 
+from app.local_stack import broker, postgres
 from app.local_stack.processes import PROJECT, Part, Process, free_port
 from tests.conftest import PASSWORD, Inbox, command
 from tests.waiting import wait_until
@@ -37,9 +39,34 @@ class Service:
     database: Foundation
     broker: Foundation
     inbox: Inbox
+    more: dict[str, str] = field(default_factory=dict)
+    """Settings in place of those that this would give it."""
     port: int = field(default_factory=free_port)
     processes: dict[str, Process] = field(default_factory=dict)
     workers: list[Process] = field(default_factory=list)
+    worker_pids: set[int] = field(default_factory=set)
+    """Of all workers there ever were."""
+    people: "list[Person]" = field(default_factory=list)
+    """Who has signed up."""
+
+    @classmethod
+    def embedded(cls, folder: Path, *, inbox: Inbox) -> Self:
+        """On the embedded PostgreSQL and broker."""
+        database_folder, database_port = folder / "postgres", free_port()
+        broker_folder, broker_port = folder / "broker", free_port()
+        postgres.prepare(database_folder)
+        broker.prepare(broker_folder)
+        return cls(
+            folder,
+            database=Foundation(
+                postgres.part(database_folder, port=database_port, settings=("fsync=off",)),
+                postgres.environment(database_folder, port=database_port, database="postgres"),
+            ),
+            broker=Foundation(
+                broker.part(broker_folder, port=broker_port), broker.environment(broker_folder, port=broker_port)
+            ),
+            inbox=inbox,
+        )
 
     @property
     def url(self) -> str:
@@ -51,6 +78,11 @@ class Service:
         """Where the storage keeps its files."""
         return self.folder / "objects"
 
+    @property
+    def temporary(self) -> Path:
+        """Where its processes may keep what nobody else needs."""
+        return self.folder / "temporary"
+
     def start(self) -> None:
         """Start all but workers."""
         self.environment = {
@@ -61,7 +93,10 @@ class Service:
             "SMTP_URL": self.inbox.url,
             "MAIL_FROM": "Fotograma <no-reply@fotograma.test>",
             "PUBLIC_URL": self.url,
+            "TMPDIR": str(self.temporary),
+            **self.more,
         }
+        self.temporary.mkdir()
         self.begin("database", self.database.part)
         self.begin("broker", self.broker.part)
         migrate = [command("alembic"), "upgrade", "head"]
@@ -75,21 +110,27 @@ class Service:
         process.wait_until_healthy()
         return process
 
+    def begin_again(self, name: str) -> Process:
+        """Start a part that has ended."""
+        return self.begin(name, self.processes[name].part)
+
     def start_workers(self, count: int = 1, **more: str) -> list[Process]:
         """Workers by their literal command, ready when this returns."""
-        new = [self._start_worker(more) for _ in range(count)]
+        new = [self.launch_worker(**more) for _ in range(count)]
         for worker in new:
             worker.wait_until_healthy()
         return new
 
-    def _start_worker(self, more: dict[str, str]) -> Process:
+    def launch_worker(self, entry: str = "app.workers.celery_worker", **more: str) -> Process:
+        """A worker that is not waited for."""
         name = f"worker-{secrets.token_hex(4)}"
-        words = f"celery -A app.workers.celery_worker worker --loglevel=info -n {name}@%h".split()
+        words = f"celery -A {entry} worker --loglevel=info -n {name}@%h".split()
         worker = Process(
             Part("Worker", words, lambda worker: " ready." in worker.output(), {**self.environment, **more}),
             log=self.folder / f"{name}.log",
         )
         self.workers.append(worker)
+        self.worker_pids.add(worker.pid)
         return worker
 
     def end_workers(self) -> None:
@@ -104,8 +145,8 @@ class Service:
             process.stop()
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database says."""
-        with connect(self.environment) as connection:
+        """What the database says, asked past whatever lies between it and the service."""
+        with connect(self.database.environment) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
     def holder_of(self, video: dict[str, Any]) -> Process:
@@ -178,6 +219,18 @@ def decoders(worker: Process) -> list[psutil.Process]:
     ]
 
 
+def decoders_left(service: Service) -> list[psutil.Process]:
+    """Decoding processes that a worker, dead or alive, has started."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            words = process.cmdline()
+            # The last is the process id of who started it.
+            if any("fotograma.child" in word for word in words) and int(words[-1]) in service.worker_pids:
+                found.append(process)
+    return found
+
+
 def all_gone(processes: Sequence[psutil.Process]) -> bool:
     """Whether none of these runs any more."""
     return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
@@ -188,11 +241,17 @@ class Person:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.acknowledged: set[str] = set()
+        """The ids of the videos that were taken from them, and that they did not delete."""
+        self.files: dict[str, Path] = {}
+        """What they have sent, by its name."""
+        self.has_deleted = False
         self.email = f"someone-{secrets.token_hex(6)}@example.com"
         self.client = httpx2.Client(base_url=service.url, timeout=20)
         self.call("post", "/users/", 201, json={"email": self.email, "password": PASSWORD})
         tokens = self.call("post", "/auth/token", 200, data={"username": self.email, "password": PASSWORD})
         self.client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        service.people.append(self)
 
     def call(self, method: str, path: str, status: int, **more: Any) -> Any:
         """Ask, and give the JSON of an answer of that status."""
@@ -202,8 +261,34 @@ class Person:
 
     def upload(self, path: Path, **fields: str) -> dict[str, Any]:
         """Upload a file."""
+        answer = self.try_upload(path, **fields)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def try_upload(self, path: Path, **fields: str) -> httpx2.Response:
+        """Upload a file; gives the answer, whatever it is."""
+        self.files[path.name] = path
         with path.open("rb") as file:
-            return self.call("post", "/videos/upload", 202, files={"file": (path.name, file)}, data=fields)
+            answer = self.client.post("/videos/upload", files={"file": (path.name, file)}, data=fields)
+        if answer.status_code == 202:
+            self.acknowledged.add(answer.json()["id"])
+        return answer
+
+    def videos(self) -> list[dict[str, Any]]:
+        """All that they have."""
+        items: list[dict[str, Any]] = []
+        cursor: dict[str, str] | None = {}
+        while cursor is not None:
+            page = self.call("get", "/videos/status", 200, params={"limit": "100", **cursor})
+            items += page["items"]
+            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+        return items
+
+    def delete(self, video: dict[str, Any]) -> None:
+        """Delete a video, of which nothing is owed then."""
+        self.call("delete", f"/videos/{video['id']}", 204)
+        self.acknowledged.discard(video["id"])
+        self.has_deleted = True
 
     def video(self, video: dict[str, Any]) -> dict[str, Any]:
         """How it is now."""

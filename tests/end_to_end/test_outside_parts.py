@@ -14,17 +14,11 @@ import pytest
 from app.local_stack.mailbox import first_link
 from app.local_stack.processes import PROJECT, Part, free_port
 from tests.clips import Clip
-from tests.conftest import Inbox, command
+from tests.conftest import Inbox, command, needs
 from tests.end_to_end.archives import pictures_in
 from tests.end_to_end.service import QUICK, Foundation, Person, Service, answers_sql, takes_connections
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
-
-
-def needs(found: object, what: str) -> None:
-    """Where CI runs, everything is tested."""
-    if not found:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{what} is not installed here")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,76 @@
+"""A worker whose storage fails now and then: `celery -A tests.chaos.unreliable_worker worker`.
+
+STORAGE_URL is `unreliable:///path`, and STORAGE_FAILURES says which part of the calls fails.
+"""
+
+import datetime
+import os
+import random
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from app import storage
+from app.settings import Settings
+from app.storage import ObjectFacts, ObjectWriter, Storage, StorageUnavailable
+from app.storage.local import open_local_storage
+
+
+class UnreliableStorage(Storage):
+    """Local files behind a network that drops calls, answers and halves of objects."""
+
+    def __init__(self, kept: Storage, *, failures: float) -> None:
+        self._kept = kept
+        self._failures = failures
+
+    @contextmanager
+    def open_writer(self, key: str, *, content_type: str, filename: str | None = None) -> Iterator[ObjectWriter]:
+        self._may_fail()
+        with self._kept.open_writer(key, content_type=content_type, filename=filename) as writer:
+            yield writer
+            self._may_fail()
+
+    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+        self._may_fail()
+        return self._breaking_off(self._kept.read(key, start=start, length=length))
+
+    def stat(self, key: str) -> ObjectFacts:
+        self._may_fail()
+        return self._kept.stat(key)
+
+    def open_descriptor(self, key: str) -> int | None:
+        self._may_fail()
+        return self._kept.open_descriptor(key)
+
+    def delete(self, key: str) -> None:
+        self._may_fail()
+        self._kept.delete(key)
+        # It was done, and nobody heard of it.
+        self._may_fail()
+
+    def list(self, prefix: str) -> Iterator[str]:
+        self._may_fail()
+        yield from self._kept.list(prefix)
+
+    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> str:
+        return self._kept.signed_url(key, expires_in=expires_in, filename=filename)
+
+    def _breaking_off(self, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+        for chunk in chunks:
+            self._may_fail()
+            yield chunk
+
+    def _may_fail(self) -> None:
+        if random.random() < self._failures:
+            raise StorageUnavailable
+
+
+def open_unreliable_storage(settings: Settings) -> Storage:
+    """Local files, seldom there."""
+    return UnreliableStorage(open_local_storage(settings), failures=float(os.environ["STORAGE_FAILURES"]))
+
+
+storage.OPENERS["unreliable"] = open_unreliable_storage
+
+from app.workers.celery_worker import app  # noqa: E402
+
+__all__ = ["app"]
