@@ -43,6 +43,8 @@ class Archive:
     sha256: str
     frames: int
     warnings: list[dict[str, str]]
+    engine: dict[str, str] | None = None
+    """Versions of what decoded and encoded."""
 
 
 def request_extraction(session: Session, video: Video, *, plan: Plan, may_wait: bool = False) -> Extraction:
@@ -135,6 +137,7 @@ def complete(session: Session, extraction_id: uuid.UUID, archive: Archive) -> bo
         archive_key=archive.key,
         archive_bytes=archive.size_bytes,
         archive_sha256=archive.sha256,
+        engine=archive.engine,
         frames=archive.frames,
         frames_total=func.coalesce(Extraction.frames_total, archive.frames),
         warnings=archive.warnings,

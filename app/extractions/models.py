@@ -57,6 +57,8 @@ class Extraction(Base):
     archive_key: Mapped[str | None]
     archive_bytes: Mapped[int | None] = mapped_column(BigInteger)
     archive_sha256: Mapped[str | None]
+    engine: Mapped[dict[str, Any] | None]
+    """What made the archive: the same plan of the same bytes by the same versions gives the same frames."""
     resent_as: Mapped[uuid.UUID | None]
     """The extraction that an operator began in place of this one, which was given up."""
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())

@@ -254,6 +254,21 @@ def finish_frames(
     return _claim(join)
 
 
+def answer_from_before(
+    session: Session,
+    claim: Claim,
+    archive: lifecycle.Archive,
+    *,
+    media: dict[str, Any],
+    packet_index: bytes,
+    usual_stream: bool,
+) -> None:
+    """The probe found the same asked before, and the archive is there at once: nothing is cut, and nothing to join."""
+    _hold_extraction(session, claim)
+    videos.record_probe(session, claim.video_id, media=media, packet_index=packet_index, replace=usual_stream)
+    finish_join(session, claim, archive)
+
+
 def finish_join(session: Session, claim: Claim, archive: lifecycle.Archive) -> None:
     """The archive is in storage: the extraction is COMPLETED."""
     assert claim.extraction_id is not None

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
 
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Extraction, Segment, Status, Step
-from app.extractions.results import Place
+from app.extractions.results import Place, place_of
 from app.extractions.segment_lifecycle import Claim
 from app.videos.lifecycle import archive_name
 from app.videos.models import Video
@@ -29,10 +29,12 @@ class Task:
 
 
 @dataclass(frozen=True)
-class FinishedSegment:
-    """A segment whose frames are in storage."""
+class FinishedFrames:
+    """Frames in storage, with their rows and thumbnails: a segment's, or those of a whole archive."""
 
     place: Place
+    entries_key: str
+    """The object that begins with them."""
     warnings: list[dict[str, Any]]
 
 
@@ -53,7 +55,7 @@ def task_of(session: Session, claim: Claim) -> Task:
     )
 
 
-def finished_segments(session: Session, claim: Claim) -> list[FinishedSegment]:
+def finished_segments(session: Session, claim: Claim) -> list[FinishedFrames]:
     """The segments whose entries make the archive, in order."""
     finished = (
         select(Segment)
@@ -64,7 +66,33 @@ def finished_segments(session: Session, claim: Claim) -> list[FinishedSegment]:
         )
         .order_by(Segment.number)
     )
-    return [
-        FinishedSegment(place=replace(claim.place, segment_id=found.id, token=found.token), warnings=found.warnings)
+    places = [
+        (replace(claim.place, segment_id=found.id, token=found.token), found.warnings)
         for found in session.scalars(finished)
     ]
+    return [FinishedFrames(place=place, entries_key=place.entries, warnings=warnings) for place, warnings in places]
+
+
+def same_before(session: Session, claim: Claim, *, engine: dict[str, str]) -> FinishedFrames | None:
+    """The archive of the same user, bytes, plan and engine, where there is one."""
+    before, video_before = aliased(Extraction), aliased(Video)
+    same = (
+        select(before)
+        .join(video_before, video_before.id == before.video_id)
+        .join(Video, (Video.user_id == video_before.user_id) & (Video.sha256 == video_before.sha256))
+        .join(Extraction, (Extraction.video_id == Video.id) & (Extraction.plan == before.plan))
+        .where(
+            Extraction.id == claim.extraction_id,
+            before.status == Status.COMPLETED,
+            before.engine == engine,
+            video_before.deleted_at.is_(None),
+            video_before.expires_at > func.now(),
+        )
+        .order_by(before.completed_at.desc())
+        .limit(1)
+    )
+    found = session.scalars(same).one_or_none()
+    place = None if found is None else place_of(found.archive_key or "")
+    if found is None or place is None:
+        return None
+    return FinishedFrames(place=place, entries_key=place.archive, warnings=found.warnings)

@@ -72,6 +72,7 @@ class Video(Base):
     __tablename__ = "videos"
     __table_args__ = (
         Index("ix_videos_user_id_created_at", "user_id", "created_at", "id"),
+        Index("ix_videos_user_id_sha256", "user_id", "sha256"),
         Index("ix_videos_expires_at", "expires_at"),
         Index("ix_videos_tombstones", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )

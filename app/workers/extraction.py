@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
 from app.extractions.results import Origin, Rows
 from app.extractions.segment_lifecycle import Claim, Range
-from app.extractions.tasks import Task
+from app.extractions.tasks import FinishedFrames, Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
 from app.workers import gathering, presence
@@ -104,6 +104,8 @@ def _decode(lease: Lease, storage: Storage) -> None:
         lease.on_given_up(jail.kill)
         facts = jail.probe(stream=plan.stream if plan else None)
         if claim.step == Step.PROBE:
+            if plan is not None and _answer_from_before(lease, storage, task, plan, facts):
+                return
             ranges = _ranges(plan, facts)
             first = _persist(
                 lease,
@@ -124,6 +126,33 @@ def _decode(lease: Lease, storage: Storage) -> None:
         is_last = _take_frames(lease, storage, jail, plan, facts, source=_source(task, facts))
     if is_last:
         _join(lease, storage)
+
+
+def _answer_from_before(lease: Lease, storage: Storage, task: Task, plan: Plan, facts: Facts) -> bool:
+    """Where the same was asked before, make the archive of that one's frames. False: it was not, or is just going."""
+    claim = lease.claim
+    with open_session() as session:
+        before = tasks.same_before(session, claim, engine=facts.engine)
+    if before is None:
+        return False
+    source = _source(task, facts)
+    try:
+        archive = _write_archive(lease, storage, task, [before], source=source)
+    except FileNotFoundError:
+        return False
+    _persist(
+        lease,
+        lambda session: segment_lifecycle.answer_from_before(
+            session,
+            claim,
+            archive,
+            media=source,
+            packet_index=facts.packet_index,
+            usual_stream=plan.stream is None,
+        ),
+    )
+    logger.info("extraction answered from before", frames=archive.frames, archive_bytes=archive.size_bytes)
+    return True
 
 
 def _gather(lease: Lease, storage: Storage, task: Task) -> Task:
@@ -218,7 +247,24 @@ def _join(lease: Lease, storage: Storage) -> None:
     with open_session() as session:
         task = tasks.task_of(session, claim)
         segments = tasks.finished_segments(session, claim)
-    place = claim.place
+    archive = _write_archive(lease, storage, task, segments)
+    _persist(lease, lambda session: segment_lifecycle.finish_join(session, claim, archive))
+    logger.info("extraction completed", frames=archive.frames, archive_bytes=archive.size_bytes)
+    # The archive holds them now. What a death here leaves behind, the hourly round finds.
+    for segment in segments:
+        storage.delete_prefix(segment.place.segment_prefix)
+
+
+def _write_archive(
+    lease: Lease,
+    storage: Storage,
+    task: Task,
+    parts: Sequence[FinishedFrames],
+    *,
+    source: dict[str, Any] | None = None,
+) -> lifecycle.Archive:
+    """Copy the entries of all parts into one archive; `source` where the manifest calls the video by another name."""
+    place = lease.claim.place
     digest, size_bytes = hashlib.sha256(), 0
     with (
         storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer,
@@ -238,31 +284,28 @@ def _join(lease: Lease, storage: Storage) -> None:
         thumbnail_bytes: list[int] = []
         origin = Origin(source={}, engine={})
         warnings: list[dict[str, str]] = []
-        for segment in segments:
-            part = results.read_rows(storage, segment.place)
-            origin = part.origin
-            thumbnail_bytes.extend(part.thumbnail_bytes)
-            rows.extend([row.moved(sequence=len(rows), offset=archive.offset) for row in part.rows])
-            archive.copy(storage.read(segment.place.entries), [row.entry for row in part.rows])
-            for chunk in storage.read(segment.place.thumbnails):
+        for part in parts:
+            of_part = results.read_rows(storage, part.place)
+            origin = of_part.origin if source is None else Origin(source=source, engine=of_part.origin.engine)
+            thumbnail_bytes.extend(of_part.thumbnail_bytes)
+            rows.extend([row.moved(sequence=len(rows), offset=archive.offset) for row in of_part.rows])
+            entries = [row.entry for row in of_part.rows]
+            archive.copy(storage.read(part.entries_key, length=entries[-1].end if entries else 0), entries)
+            for chunk in storage.read(part.place.thumbnails):
                 thumbnails.write(chunk)
-            warnings.extend(warning for warning in segment.warnings if warning not in warnings)
+            warnings.extend(warning for warning in part.warnings if warning not in warnings)
         assert task.plan is not None
         plan = Plan.from_json(task.plan)
         summary = extraction.close(archive, rows, warnings, source=origin.source, plan=plan, engine=origin.engine)
     results.write_rows(storage, place, Rows(origin, rows, thumbnail_bytes))
-    finished = lifecycle.Archive(
+    return lifecycle.Archive(
         key=place.archive,
         size_bytes=size_bytes,
         sha256=digest.hexdigest(),
         frames=summary.frames,
         warnings=warnings,
+        engine={name: version for name, version in origin.engine.items() if name != "path"},
     )
-    _persist(lease, lambda session: segment_lifecycle.finish_join(session, claim, finished))
-    logger.info("extraction completed", frames=summary.frames, archive_bytes=size_bytes)
-    # The archive holds them now. What a death here leaves behind, the hourly round finds.
-    for segment in segments:
-        storage.delete_prefix(segment.place.segment_prefix)
 
 
 @contextmanager

@@ -97,8 +97,8 @@ def test_working_twice_gives_what_working_once_does(submit, clip: Clip, storage:
     assert (VideoView.model_validate(state_of(asked)), [*storage.list("")]) == first
 
 
-def test_a_worker_that_died_on_the_way_changes_no_byte(submit, clip: Clip, storage: Storage):
-    asked, again = submit(clip.path), submit(clip.path)
+def test_a_worker_that_died_on_the_way_changes_no_byte(submit, make_owner, clip: Clip, storage: Storage):
+    asked, again = submit(clip.path), submit(clip.path, by=make_owner())
     with open_session() as session:
         dead = segment_lifecycle.claim_segment(session, worker="dead")
         with storage.open_writer(dead.place.entries, content_type="application/octet-stream") as writer:
