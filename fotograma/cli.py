@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fotograma import __version__
+from fotograma import __version__, remote
 from fotograma.errors import CODES, FotogramaError, PlanError
 from fotograma.extraction import Progress, Summary, extract, probe
 from fotograma.options import (
@@ -55,6 +55,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(remote.app)
 
 
 @app.command("extract")

@@ -15,7 +15,7 @@ from app.extractions import retention
 from app.extractions.models import Extraction
 from app.extractions.results import place_of
 from app.storage import Storage
-from app.videos.models import Upload, Video
+from app.videos.models import ResumableUpload, Upload, Video
 
 PAGE = 500
 
@@ -51,7 +51,11 @@ class _Named:
 def verify(storage: Storage, *, deep: bool = False) -> Iterator[Finding]:
     """Everything that one has and the other has not; `deep` reads each object."""
     yield from _objects_without_rows(storage)
-    videos = select(Video.id, Video.object_key, Video.size_bytes, Video.sha256).where(Video.deleted_at.is_(None))
+    videos = select(Video.id, Video.object_key, Video.size_bytes, Video.sha256).where(
+        # Without a hash its bytes are still parts; the worker that puts them together finds what is missing.
+        Video.deleted_at.is_(None),
+        Video.sha256.is_not(None),
+    )
     archives = (
         select(Extraction.id, Extraction.archive_key, Extraction.archive_bytes, Extraction.archive_sha256)
         .join(Video, Video.id == Extraction.video_id)
@@ -73,7 +77,8 @@ def _known(session: Session, keys: Sequence[str]) -> set[str]:
     """Those of these keys that belong to something."""
     of_videos = {key: video_id for key in keys if (video_id := _video_of(key)) is not None}
     video_ids = set(session.scalars(select(Video.id).where(Video.id.in_(of_videos.values()))))
-    video_ids |= set(session.scalars(select(Upload.id).where(Upload.id.in_(of_videos.values()))))
+    for upload in (Upload, ResumableUpload):
+        video_ids |= set(session.scalars(select(upload.id).where(upload.id.in_(of_videos.values()))))
     places = {key: place for key in keys if (place := place_of(key)) is not None}
     return retention.wanted(session, places) | {key for key, video_id in of_videos.items() if video_id in video_ids}
 

@@ -10,6 +10,7 @@ from app.database import new_id, open_session
 from app.extractions.models import Extraction
 from app.storage import Storage
 from app.videos import lifecycle as videos
+from app.videos import upload_lifecycle as uploads
 from app.videos.models import Video
 from tests.app.extractions.holding import claim, cut, extraction_of, finish_frames, finish_join
 
@@ -38,6 +39,10 @@ def everything(storage: Storage, user: User, ask) -> dict[str, str]:
         session.execute(update(Video).values(sha256=hashlib.sha256(VIDEO).hexdigest()))
         session.execute(update(Extraction).values(archive_sha256=hashlib.sha256(ARCHIVE).hexdigest()))
         upload = videos.open_upload(session, user_id=user.id)
+        resumable = uploads.begin(
+            session, user_id=user.id, filename="a.mp4", size_bytes=9, metadata_header="", plan=None
+        )
+    put(storage, f"videos/{resumable.id}/parts/0-1", b"part")
     for key in (done.video.object_key, running.video.object_key, upload.object_key):
         put(storage, key, VIDEO)
     return {"video": done.video.object_key, "archive": extraction_of(join).archive_key, "held": held.place.entries}
