@@ -28,6 +28,7 @@ from app.api import (
     upload,
     users,
     videos,
+    webhooks,
 )
 from app.api.body_limit import BodyLimit
 from app.api.event_feed import open_feed
@@ -50,7 +51,7 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, upload, tus, videos, events, extractions, frames, files, health):
+    for part in (users, auth, upload, tus, videos, events, extractions, frames, webhooks, files, health):
         app.include_router(part.router)
 
     app.add_middleware(BodyLimit)

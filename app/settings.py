@@ -69,6 +69,13 @@ class Settings(BaseSettings):
     user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")
     user_event_streams: int = Field(20, ge=1, description="Streams of events one user may hold open per API process.")
+    user_webhooks: int = Field(10, ge=1, description="Webhooks of one user.")
+    webhook_secret_overlap_hours: int = Field(
+        24, ge=0, le=24 * 30, description="How long a webhook's secret still signs beside the one that follows it."
+    )
+    webhook_failing_days: int = Field(
+        3, ge=1, le=365, description="A webhook that has taken nothing for so long is disabled."
+    )
     retention_days: int = Field(30, ge=1, description="How long videos and archives are kept.")
 
     frame_max_pixels: int = Field(67_108_864, ge=1, description="Largest picture that is decoded.")

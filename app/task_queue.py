@@ -16,9 +16,11 @@ from app.settings import get_settings
 
 logger = structlog.get_logger()
 
-# Each task has the queue of its name, so that rings for one can be counted apart from the other's.
+# Each task has the queue of its name, so that rings for one can be counted apart from the others'.
 SEGMENT_TASK = "fotograma.segment"
 EMAIL_TASK = "fotograma.email"
+WEBHOOK_TASK = "fotograma.webhook"
+TASKS = (SEGMENT_TASK, EMAIL_TASK, WEBHOOK_TASK)
 
 # The broker's answer is waited for this long: a frozen one must not hold the thread that rings.
 BROKER_TIMEOUT_SECONDS = 2.0
@@ -29,9 +31,9 @@ def get_celery() -> Celery:
     """The Celery app of this process."""
     celery = Celery("fotograma", broker=get_settings().redis_url.get_secret_value())
     celery.conf.update(
-        task_queues=[Queue(SEGMENT_TASK), Queue(EMAIL_TASK)],
+        task_queues=[Queue(name) for name in TASKS],
         task_default_queue=SEGMENT_TASK,
-        task_routes={name: {"queue": name} for name in (SEGMENT_TASK, EMAIL_TASK)},
+        task_routes={name: {"queue": name} for name in TASKS},
         task_ignore_result=True,
         task_acks_late=False,
         task_send_sent_event=True,

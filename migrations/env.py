@@ -6,7 +6,7 @@ from alembic import context
 
 from app.database import Base, get_engine
 
-for domain in ("accounts", "videos", "extractions", "notifications"):
+for domain in ("accounts", "videos", "extractions", "notifications", "webhooks"):
     importlib.import_module(f"app.{domain}.models")
 importlib.import_module("app.fleet")
 

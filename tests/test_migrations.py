@@ -57,7 +57,9 @@ def test_up_gives_the_tables_the_code_was_written_for(empty_database: dict[str, 
 
     assert up.returncode == 0, up.stderr
     assert compared.returncode == 0, compared.stdout + compared.stderr
-    assert {"users", "uploads", "videos", "extractions", "segments", "emails", "workers"} <= relations(empty_database)
+    assert {"users", "uploads", "videos", "extractions", "segments", "emails", "workers", "webhooks"} <= relations(
+        empty_database
+    )
 
 
 def test_down_leaves_nothing_and_up_works_again(empty_database: dict[str, str]) -> None:

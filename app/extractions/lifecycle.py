@@ -5,7 +5,7 @@
        └──────cancel───────┴──────────────────> CANCELLED
 
 The work itself moves in `app.extractions.segment_lifecycle`; here an extraction begins and ends, and what ends it also
-owes the mail, in the same transaction.
+owes mail and calls, in the same transaction.
 """
 
 import uuid
@@ -26,6 +26,7 @@ from app.settings import get_settings
 from app.videos import lifecycle as videos
 from app.videos import upload_lifecycle as uploads
 from app.videos.models import Video
+from app.webhooks import delivery_lifecycle as webhooks
 from fotograma.plan import Plan
 
 OPEN = (Status.PENDING, Status.PROCESSING)
@@ -213,12 +214,15 @@ def _held(*which: ColumnElement[bool]) -> Select[Extraction]:
 
 def _end(session: Session, extraction_id: uuid.UUID, *, status: Status, **values: Any) -> Extraction | None:
     """The one gate through which an extraction ends: the first to come passes, and only that one."""
-    return _change(
+    extraction = _change(
         session,
         update(Extraction)
         .where(Extraction.id == extraction_id, Extraction.status.in_(OPEN))
         .values(status=status, completed_at=func.now(), **values),
     )
+    if extraction is not None:
+        _owe_calls(session, extraction)
+    return extraction
 
 
 def _change(session: Session, change: Update) -> Extraction | None:
@@ -234,6 +238,26 @@ def _stop_segments(session: Session, extraction_id: uuid.UUID) -> None:
         update(Segment)
         .where(Segment.extraction_id == extraction_id, Segment.status.in_(OPEN))
         .values(status=Status.CANCELLED, lease_expires_at=None)
+    )
+
+
+def _owe_calls(session: Session, extraction: Extraction) -> None:
+    video = session.get_one(Video, extraction.video_id)
+    failure = {"code": extraction.error_code, "message": extraction.error_message}
+    webhooks.owe(
+        session,
+        user_id=extraction.user_id,
+        kind=f"extraction.{extraction.status.lower()}",
+        data={
+            "extraction_id": str(extraction.id),
+            "video_id": str(video.id),
+            "filename": video.filename,
+            "status": extraction.status,
+            "frames": extraction.frames,
+            "archive_bytes": extraction.archive_bytes,
+            "error": failure if extraction.error_code is not None else None,
+            "url": f"{get_settings().public_url.rstrip('/')}/extractions/{extraction.id}",
+        },
     )
 
 

@@ -9,8 +9,10 @@ from celery import signals
 from app import task_queue
 from app.logs import set_up_logs
 from app.notifications import sending, smtp
+from app.outbound import get_outbound
 from app.settings import get_settings
 from app.storage import get_storage
+from app.webhooks import sending as calling
 from app.workers import extraction, jail, maintenance, presence
 
 app = task_queue.get_celery()
@@ -32,6 +34,12 @@ def segment() -> None:
 def email() -> None:
     """Send the mails that are due."""
     sending.send_due_emails(server=smtp.get_server(), signed_url=get_storage().signed_url, stopping=_stopping)
+
+
+@app.task(name=task_queue.WEBHOOK_TASK)
+def webhook() -> None:
+    """Call webhooks with what is due."""
+    calling.send_due_deliveries(outbound=get_outbound(), stopping=_stopping)
 
 
 @signals.celeryd_init.connect

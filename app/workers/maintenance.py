@@ -14,6 +14,8 @@ from app.settings import get_settings
 from app.storage import get_storage
 from app.videos import lifecycle as videos
 from app.videos import upload_lifecycle as uploads
+from app.webhooks import delivery_lifecycle
+from app.webhooks import queries as webhooks
 
 logger = structlog.get_logger()
 
@@ -40,15 +42,15 @@ def sweep_until(stopping: threading.Event) -> None:
 
 
 def sweep() -> None:
-    """Leases that ran out, buried videos, segments and mails that nobody rang for."""
+    """Leases that ran out, buried videos, segments, mails and calls that nobody rang for."""
     with open_session() as session:
         if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK}):
             return
         if waiting_again := segment_lifecycle.expire_leases(session):
             logger.warning("leases ran out", segments=waiting_again)
-        owed = segment_lifecycle.claimable(session), notifications.due(session)
+        owed = segment_lifecycle.claimable(session), notifications.due(session), webhooks.due(session)
         # Within the lock, so that two sweeps don't ring for the same.
-        for task, count in zip((task_queue.SEGMENT_TASK, task_queue.EMAIL_TASK), owed, strict=True):
+        for task, count in zip(task_queue.TASKS, owed, strict=True):
             _ring_for(task, count)
     retention.remove_buried(get_storage())
 
@@ -66,6 +68,7 @@ def go_round() -> None:
         if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ROUND_LOCK}):
             return
         fleet.forget_silent(session)
+        delivery_lifecycle.forget_ended(session)
         retention.bury_expired()
         videos.remove_abandoned_uploads(get_storage())
         uploads.remove_abandoned(get_storage())

@@ -1,7 +1,6 @@
 """Addresses that users name lead to the public Internet and nowhere else, at whatever moment they are looked at."""
 
 import datetime
-import ipaddress
 import socket
 import ssl
 import threading
@@ -15,9 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.outbound import AddressRefused, Outbound, Unreachable
-
-LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
-PUBLIC = "93.184.215.14"
+from tests.app.receiving import LOOPBACK, PUBLIC, Names, Receiver
 
 INSIDE = [
     "http://127.0.0.1/",
@@ -64,51 +61,10 @@ NO_WEB_ADDRESSES = [
 ]
 
 
-class Names:
-    """A resolver whose answers change from question to question; the last one stays."""
-
-    def __init__(self, *answers: Sequence[str]) -> None:
-        self.answers = list(answers)
-        self.asked: list[str] = []
-
-    def __call__(self, host: str) -> Sequence[str]:
-        self.asked.append(host)
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
-class Receiver:
-    """A web server on this machine that counts who comes."""
-
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.port = self.server.server_port
-        self.hits: list[tuple[str, str | None]] = []
-        self.server.hits = self.hits  # type: ignore[attr-defined]
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def end(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Greets(BaseHTTPRequestHandler):
-    """Says hello, and redirects from /away to itself."""
-
-    def do_GET(self) -> None:
-        self.server.hits.append((self.path, self.headers["Host"]))  # type: ignore[attr-defined]
-        self.send_response(302 if self.path == "/away" else 200)
-        self.send_header("Location", "/")
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver(Greets)
+    receiver = Receiver()
+    receiver.begin()
     yield receiver
     receiver.end()
 
@@ -155,7 +111,7 @@ def test_name_that_changes_its_meaning_leads_nowhere(receiver: Receiver) -> None
     with pytest.raises(AddressRefused):
         get(outbound, url)
 
-    assert receiver.hits == []
+    assert receiver.calls == []
 
 
 def test_what_is_judged_is_what_is_connected_to(receiver: Receiver) -> None:
@@ -165,7 +121,7 @@ def test_what_is_judged_is_what_is_connected_to(receiver: Receiver) -> None:
     status, body = get(outbound, f"http://pinned.example:{receiver.port}/")
 
     assert (status, body) == (200, b"hello")
-    assert receiver.hits == [("/", f"pinned.example:{receiver.port}")]
+    assert [call.headers["host"] for call in receiver.calls] == [f"pinned.example:{receiver.port}"]
     assert names.asked == ["pinned.example"]
 
 
@@ -176,10 +132,12 @@ def test_second_address_is_tried_when_the_first_is_deaf(receiver: Receiver) -> N
 
 
 def test_redirect_is_an_answer_like_any_other(receiver: Receiver) -> None:
-    status, _ = get(Outbound(allowed=LOOPBACK), f"http://127.0.0.1:{receiver.port}/away")
+    receiver.status = 302
+
+    status, _ = get(Outbound(allowed=LOOPBACK), receiver.url)
 
     assert status == 302
-    assert [path for path, _ in receiver.hits] == ["/away"]
+    assert [call.path for call in receiver.calls] == ["/hook"]
 
 
 def test_proxy_of_the_environment_is_not_asked(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +146,7 @@ def test_proxy_of_the_environment_is_not_asked(receiver: Receiver, monkeypatch: 
     with pytest.raises(AddressRefused):
         get(Outbound(resolve=Names(["10.0.0.1"])), "http://inside.example/")
 
-    assert receiver.hits == []
+    assert receiver.calls == []
 
 
 def test_address_where_nobody_is_tells_so() -> None:
@@ -216,12 +174,14 @@ class Trickle(BaseHTTPRequestHandler):
 
 
 def test_trickling_answer_ends_in_time() -> None:
-    receiver = Receiver(Trickle)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Trickle)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     with pytest.raises(Unreachable, match="in time"):
-        get(Outbound(allowed=LOOPBACK), f"http://127.0.0.1:{receiver.port}/", within_seconds=0.5)
+        get(Outbound(allowed=LOOPBACK), f"http://127.0.0.1:{server.server_port}/", within_seconds=0.5)
 
-    receiver.end()
+    server.shutdown()
+    server.server_close()
 
 
 def test_resolver_that_is_silent_is_not_waited_for() -> None:
@@ -244,7 +204,8 @@ def tls_receiver(tmp_path: Path) -> Iterator[Callable[[str], tuple[Receiver, ssl
 
     def start(name: str) -> tuple[Receiver, ssl.SSLContext]:
         certificate = _certificate(tmp_path, name)
-        receiver = Receiver(Greets)
+        receiver = Receiver()
+        receiver.begin()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
