@@ -40,6 +40,8 @@ class Extraction(Base):
         Index("ix_extractions_video_id_created_at", "video_id", "created_at", "id"),
         Index("ix_extractions_user_id_status", "user_id", "status"),
         Index("ix_extractions_user_id_completed_at", "user_id", "completed_at"),
+        # What a user's archives take, and which videos were asked nothing of, without a look at the rows.
+        Index("ix_extractions_stored", "user_id", "video_id", postgresql_include=["archive_bytes"]),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -75,9 +77,9 @@ class Segment(Base):
     __tablename__ = "segments"
     __table_args__ = (
         UniqueConstraint("extraction_id", "number"),
-        Index("ix_segments_waiting", "created_at", "id", postgresql_where=text("status = 'PENDING'")),
-        Index("ix_segments_leases", "lease_expires_at", postgresql_where=text("status = 'PROCESSING'")),
-        Index("ix_segments_user_id_status", "user_id", "status"),
+        Index("ix_segments_waiting", "user_id", "created_at", "id", postgresql_where=text("status = 'PENDING'")),
+        # Not of the leases: they change with each heartbeat, which is cheap while no index has to follow.
+        Index("ix_segments_running", "user_id", "extraction_id", postgresql_where=text("status = 'PROCESSING'")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, select, true, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, case, exists, func, select, true, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Invalid
@@ -164,6 +164,9 @@ def list_videos(
     which = [Video.user_id == user_id]
     if status is not None:
         which.append(_status == status)
+        if status != VideoStatus.COMPLETED:
+            # Most are COMPLETED, so that the few others are not looked for among them all.
+            which.append(Video.id.in_(_perhaps(status, user_id=user_id)))
     if cursor is not None:
         which.append(tuple_(Video.created_at, Video.id) < _read_cursor(cursor))
     states = video_states(session, *which, limit=limit + 1)
@@ -223,7 +226,8 @@ def stored_bytes(session: Session, *, user_id: uuid.UUID) -> int:
     archives = (
         select(func.sum(Extraction.archive_bytes))
         .join(Video, Video.id == Extraction.video_id)
-        .where(Video.user_id == user_id, Video.deleted_at.is_(None))
+        # Of both, so that two indexes tell all.
+        .where(Extraction.user_id == user_id, Video.user_id == user_id, Video.deleted_at.is_(None))
     )
     return videos.stored_bytes(session, user_id=user_id) + int(session.scalar(archives) or 0)
 
@@ -256,6 +260,17 @@ _status = func.coalesce(
 
 
 _NEWEST_FIRST = Video.created_at.desc(), Video.id.desc()
+
+
+def _perhaps(status: VideoStatus, *, user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
+    """Videos that had an extraction in this state, and those of which nothing was asked."""
+    asked = aliased(Extraction)
+    in_state = select(asked.video_id).where(asked.user_id == user_id, asked.status == status)
+    unasked = aliased(Video)
+    nothing_asked = ~exists().where(asked.user_id == user_id, asked.video_id == unasked.id)
+    return union_all(
+        in_state, select(unasked.id).where(unasked.user_id == user_id, unasked.deleted_at.is_(None), nothing_asked)
+    )
 
 
 def _video_states() -> Select[Video, Extraction | None, int, Any]:

@@ -15,12 +15,12 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from app import task_queue
 from app.database import after_commit
-from app.extractions import lifecycle
+from app.extractions import lifecycle, turns
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Segment, Status, Step
 from app.extractions.results import Place
@@ -64,39 +64,10 @@ class Claim:
 
 
 def claim_segment(session: Session, *, worker: str) -> Claim | None:
-    """Take the oldest waiting segment of the user with the fewest running; None when there is nothing to do.
-
-    A user's limit is on extractions: one that runs may have as many workers as nobody else's waiting segments need.
-    """
-    running = (
-        select(
-            Segment.user_id,
-            func.count().label("segments"),
-            func.count(func.distinct(_work)).label("extractions"),
-        )
-        .where(Segment.status == Status.PROCESSING)
-        .group_by(Segment.user_id)
-        .subquery()
-    )
-    fair_next = (
-        select(Segment.id)
-        .outerjoin(running, running.c.user_id == Segment.user_id)
-        .where(
-            Segment.status == Status.PENDING,
-            Segment.not_before <= func.now(),
-            or_(
-                func.coalesce(running.c.extractions, 0) < get_settings().user_extractions_running,
-                Segment.extraction_id.in_(_running_extractions()),
-            ),
-        )
-        .order_by(func.coalesce(running.c.segments, 0), Segment.created_at, Segment.id)
-        .limit(1)
-        .with_for_update(of=Segment, skip_locked=True)
-        .scalar_subquery()
-    )
+    """Take the segment whose turn it is (`app.extractions.turns`); None when there is nothing to do."""
     segment = session.scalars(
         update(Segment)
-        .where(Segment.id == fair_next)
+        .where(Segment.id == turns.next_segment())
         .values(
             status=Status.PROCESSING,
             token=Segment.token + 1,
@@ -327,33 +298,6 @@ def expire_leases(session: Session) -> int:
             segment.status = Status.FAILED
             _give_up(session, _claim(segment), code="LOST", message=CODES["LOST"].sentence)
     return waiting_again
-
-
-def claimable(session: Session) -> int:
-    """How many segments workers could take now, each user's limit considered."""
-    due = (Segment.status == Status.PENDING) & (Segment.not_before <= func.now())
-    goes_on = Segment.extraction_id.in_(_running_extractions())
-    of_users = session.execute(
-        select(
-            func.count().filter(due & goes_on),
-            # Of one that nobody works on, one segment is rung for; the next sweep rings for its others.
-            func.count(func.distinct(_work)).filter(due & or_(Segment.extraction_id.is_(None), ~goes_on)),
-            func.count(func.distinct(_work)).filter(Segment.status == Status.PROCESSING),
-        )
-        .where(Segment.status.in_(lifecycle.OPEN))
-        .group_by(Segment.user_id)
-    )
-    most = get_settings().user_extractions_running
-    return sum(going_on + min(new, max(most - running, 0)) for going_on, new, running in of_users)
-
-
-# What counts once, however many segments it has: an extraction, or the probe of a video of which nothing was asked.
-_work = func.coalesce(Segment.extraction_id, Segment.id)
-
-
-def _running_extractions() -> Select[uuid.UUID | None]:
-    running = aliased(Segment)
-    return select(running.extraction_id).where(running.status == Status.PROCESSING, running.extraction_id.is_not(None))
 
 
 def _hold_extraction(session: Session, claim: Claim) -> None:

@@ -73,6 +73,14 @@ class Video(Base):
     __table_args__ = (
         Index("ix_videos_user_id_created_at", "user_id", "created_at", "id"),
         Index("ix_videos_user_id_sha256", "user_id", "sha256"),
+        # What a user's videos take, without a look at the rows.
+        Index(
+            "ix_videos_stored",
+            "user_id",
+            "id",
+            postgresql_include=["size_bytes"],
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
         Index("ix_videos_expires_at", "expires_at"),
         Index("ix_videos_tombstones", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app import fleet, task_queue
 from app.database import open_session
-from app.extractions import retention, segment_lifecycle
+from app.extractions import retention, segment_lifecycle, turns
 from app.notifications import queries as notifications
 from app.settings import get_settings
 from app.storage import get_storage
@@ -48,7 +48,7 @@ def sweep() -> None:
             return
         if waiting_again := segment_lifecycle.expire_leases(session):
             logger.warning("leases ran out", segments=waiting_again)
-        owed = segment_lifecycle.claimable(session), notifications.due(session), webhooks.due(session)
+        owed = turns.claimable(session), notifications.due(session), webhooks.due(session)
         # Within the lock, so that two sweeps don't ring for the same.
         for task, count in zip(task_queue.TASKS, owed, strict=True):
             _ring_for(task, count)
