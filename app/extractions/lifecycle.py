@@ -146,20 +146,8 @@ def complete(session: Session, extraction_id: uuid.UUID, archive: Archive) -> bo
     if extraction is None:
         return False
     video = session.get_one(Video, extraction.video_id)
-    _owe_email(
-        session,
-        extraction,
-        kind="completed",
-        facts={
-            "filename": video.filename,
-            "frames": archive.frames,
-            "archive_key": archive.key,
-            "archive_bytes": archive.size_bytes,
-            "download_name": videos.archive_name(video.filename),
-            "video_id": str(video.id),
-            "warnings": extraction.warnings,
-        },
-    )
+    facts = _facts_of(extraction, video)
+    _owe_email(session, user_id=video.user_id, kind="completed", facts=facts, extraction_id=extraction_id)
     return True
 
 
@@ -170,13 +158,20 @@ def fail(session: Session, extraction_id: uuid.UUID, *, code: str, message: str)
         return False
     _stop_segments(session, extraction_id)
     video = session.get_one(Video, extraction.video_id)
-    _owe_email(
-        session,
-        extraction,
-        kind="failed",
-        facts={"filename": video.filename, "code": code, "message": message, "video_id": str(video.id)},
-    )
+    facts = {"filename": video.filename, "code": code, "message": message, "video_id": str(video.id)}
+    _owe_email(session, user_id=video.user_id, kind="failed", facts=facts, extraction_id=extraction_id)
     return True
+
+
+def warn_of_expiry(session: Session, video: Video, newest: Extraction) -> None:
+    """Tell the owner, once, that the video and the archives of it are about to go; `newest` is what can be had."""
+    facts = {**_facts_of(newest, video), "expires_at": video.expires_at.isoformat()}
+    _owe_email(session, user_id=video.user_id, kind="expiring", facts=facts, video_id=video.id)
+
+
+def forget_results(session: Session, extraction_id: uuid.UUID) -> None:
+    """What an extraction that gave no archive had in storage is removed."""
+    session.execute(update(Extraction).where(Extraction.id == extraction_id).values(results_removed_at=func.now()))
 
 
 def cancel(session: Session, extraction: Extraction) -> Extraction:
@@ -261,17 +256,29 @@ def _owe_calls(session: Session, extraction: Extraction) -> None:
     )
 
 
+def _facts_of(extraction: Extraction, video: Video) -> dict[str, Any]:
+    """What a mail tells of an archive."""
+    return {
+        "filename": video.filename,
+        "frames": extraction.frames,
+        "archive_key": extraction.archive_key,
+        "archive_bytes": extraction.archive_bytes,
+        "download_name": videos.archive_name(video.filename),
+        "video_id": str(video.id),
+        "warnings": extraction.warnings,
+    }
+
+
 def _owe_email(
-    session: Session, extraction: Extraction, *, kind: Literal["completed", "failed"], facts: dict[str, Any]
+    session: Session,
+    *,
+    user_id: uuid.UUID,
+    kind: Literal["completed", "failed", "expiring"],
+    facts: dict[str, Any],
+    **about: uuid.UUID,
 ) -> None:
-    user = session.get(User, extraction.user_id)
+    user = session.get(User, user_id)
     if user is not None:
         notifications.owe_email(
-            session,
-            kind=kind,
-            user_id=user.id,
-            recipient=user.email,
-            locale=user.locale,
-            facts=facts,
-            extraction_id=extraction.id,
+            session, kind=kind, user_id=user.id, recipient=user.email, locale=user.locale, facts=facts, **about
         )

@@ -39,6 +39,11 @@ class Extraction(Base):
     __table_args__ = (
         Index("ix_extractions_video_id_created_at", "video_id", "created_at", "id"),
         Index("ix_extractions_user_id_status", "user_id", "status"),
+        Index(
+            "ix_extractions_results_left",
+            "completed_at",
+            postgresql_where=text("status IN ('FAILED', 'CANCELLED') AND results_removed_at IS NULL"),
+        ),
         Index("ix_extractions_user_id_completed_at", "user_id", "completed_at"),
         # What a user's archives take, and which videos were asked nothing of, without a look at the rows.
         Index("ix_extractions_stored", "user_id", "video_id", postgresql_include=["archive_bytes"]),
@@ -67,6 +72,8 @@ class Extraction(Base):
     started_at: Mapped[datetime.datetime | None]
     completed_at: Mapped[datetime.datetime | None]
     """When it ended, however it ended."""
+    results_removed_at: Mapped[datetime.datetime | None]
+    """When what its segments had left in storage was removed, where it ended without an archive."""
     told_at: Mapped[datetime.datetime | None]
     """When its progress was last told to those who watch."""
 

@@ -1,16 +1,20 @@
-"""What is not kept: expired videos, and the objects of buried ones."""
+"""What is not kept: expired videos, of which their owners are warned, and what nobody can want any more."""
 
+import datetime
 import itertools
 from collections.abc import Mapping
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from app.database import open_session
 from app.extractions import lifecycle
-from app.extractions.models import Extraction, Segment
+from app.extractions.models import Extraction, Segment, Status
 from app.extractions.results import Place, place_of
+from app.notifications.models import Email
+from app.settings import get_settings
 from app.storage import Storage
 from app.videos import lifecycle as videos
 from app.videos.models import Video
@@ -18,6 +22,36 @@ from app.videos.models import Video
 logger = structlog.get_logger()
 
 PAGE_KEYS = 500
+NOTICE = datetime.timedelta(days=3)
+"""How long before a video expires its owner is warned."""
+# Per sweep, so that one who cancels a thousand holds nobody's work up.
+MOST_ENDED = 50
+
+
+def warn_of_expiry() -> None:
+    """Owe a mail for each video whose archive is soon removed; safe to run twice, for it is owed once."""
+    warned = select(Email.id).where(Email.video_id == Video.id, Email.kind == "expiring")
+    with open_session() as session:
+        archives = session.scalars(
+            select(Extraction.id)
+            .ext(distinct_on(Extraction.video_id))
+            .join(Video, Video.id == Extraction.video_id)
+            .where(
+                Extraction.status == Status.COMPLETED,
+                Video.deleted_at.is_(None),
+                Video.expires_at > func.now(),
+                Video.expires_at <= func.now() + NOTICE,
+                # Where all is kept for so short a time, the first mail has just been.
+                Video.created_at < Video.expires_at - NOTICE,
+                ~warned.exists(),
+            )
+            .order_by(Extraction.video_id, Extraction.created_at.desc(), Extraction.id.desc())
+        ).all()
+    for extraction_id in archives:
+        with open_session() as session:
+            newest = session.get(Extraction, extraction_id)
+            if newest is not None:
+                lifecycle.warn_of_expiry(session, session.get_one(Video, newest.video_id), newest)
 
 
 def bury_expired() -> None:
@@ -43,6 +77,28 @@ def remove_buried(storage: Storage) -> None:
         storage.delete_prefix(f"videos/{video_id}/")
         with open_session() as session:
             videos.forget(session, video_id)
+
+
+def remove_ended(storage: Storage) -> None:
+    """Remove what the segments of failed and cancelled extractions have left; safe to run twice."""
+    # By then each worker has asked for its lease and was refused it. What one that slept for longer writes, the hourly
+    # round finds.
+    noticed = func.now() - datetime.timedelta(seconds=get_settings().lease_seconds)
+    with open_session() as session:
+        ended = session.scalars(
+            select(Extraction.id)
+            .where(
+                Extraction.status.in_((Status.FAILED, Status.CANCELLED)),
+                Extraction.results_removed_at.is_(None),
+                Extraction.completed_at < noticed,
+            )
+            .order_by(Extraction.completed_at)
+            .limit(MOST_ENDED)
+        ).all()
+    for extraction_id in ended:
+        storage.delete_prefix(f"results/{extraction_id}/")
+        with open_session() as session:
+            lifecycle.forget_results(session, extraction_id)
 
 
 def remove_leftovers(storage: Storage) -> None:

@@ -35,17 +35,19 @@ ERROR_MAX_CHARACTERS = 500
 def owe_email(
     session: Session,
     *,
-    kind: Literal["completed", "failed"],
+    kind: Literal["completed", "failed", "expiring"],
     user_id: uuid.UUID,
     recipient: str,
     locale: str,
     facts: dict[str, Any],
-    extraction_id: uuid.UUID,
+    extraction_id: uuid.UUID | None = None,
+    video_id: uuid.UUID | None = None,
 ) -> None:
-    """Put a mail into the outbox, once for each extraction and kind, and ring when the transaction is committed.
+    """Put a mail into the outbox, once for each kind and extraction or video, and ring when that is committed.
 
     `facts` is plain JSON. Completed: `filename`, `frames`, `archive_key`, `archive_bytes`, `download_name`, `video_id`,
     `warnings` (of `code` and `detail`) and perhaps `plan_sentence`. Failed: `filename`, `code`, `message`, `video_id`.
+    Expiring: what completed has, and `expires_at`.
     """
     domain = parseaddr(get_settings().mail_from)[1].rpartition("@")[2]
     session.execute(
@@ -53,13 +55,14 @@ def owe_email(
         .values(
             user_id=user_id,
             extraction_id=extraction_id,
+            video_id=video_id,
             kind=kind,
             recipient=recipient,
             locale=locale,
             facts=facts,
             message_id=f"<{new_id()}@{domain}>",
         )
-        .on_conflict_do_nothing(index_elements=[Email.extraction_id, Email.kind])
+        .on_conflict_do_nothing()
     )
     after_commit(session, lambda: task_queue.ring(task_queue.EMAIL_TASK))
 

@@ -3,7 +3,7 @@
 import datetime
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import lru_cache
@@ -54,7 +54,12 @@ class Letter:
 def compose(email: Email, *, signed_url: SignedUrl) -> EmailMessage:
     """The e-mail, with a link that is good from now on."""
     words = words_for(email.locale)
-    letter = _completed(email.facts, words, signed_url) if email.kind == "completed" else _failed(email.facts, words)
+    if email.kind == "completed":
+        letter = _completed(email.facts, words, signed_url)
+    elif email.kind == "expiring":
+        letter = _expiring(email.facts, words, signed_url)
+    else:
+        letter = _failed(email.facts, words)
     message = EmailMessage()
     message["From"] = get_settings().mail_from
     message["To"] = email.recipient
@@ -107,6 +112,16 @@ def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignedUrl) ->
         rows=rows,
         warnings=told,
         later=f"{settings.public_url.rstrip('/')}/videos/download/{facts['video_id']}",
+    )
+
+
+def _expiring(facts: Mapping[str, Any], words: Words, signed_url: SignedUrl) -> Letter:
+    gone_at = datetime.datetime.fromisoformat(facts["expires_at"]).astimezone(datetime.UTC)
+    return replace(
+        _completed(facts, words, signed_url),
+        subject=_subject(words.expiring_subject, facts),
+        title=words.expiring,
+        sentence=words.gone_at.format(date=format_date(gone_at, "long", locale=words.numbers), time=f"{gone_at:%H:%M}"),
     )
 
 

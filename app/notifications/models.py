@@ -16,14 +16,18 @@ class Email(Base):
     __tablename__ = "emails"
     __table_args__ = (
         UniqueConstraint("extraction_id", "kind"),
+        UniqueConstraint("video_id", "kind"),
         Index("ix_emails_owed", "not_before", postgresql_where=text("status = 'PENDING'")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     extraction_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("extractions.id", ondelete="CASCADE"))
+    """Empty where the mail is about a video."""
+    video_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"))
+    """Empty where the mail is about an extraction."""
     kind: Mapped[str]
-    """`completed` or `failed`; also the header X-Fotograma-Kind."""
+    """`completed`, `failed` or `expiring`; also the header X-Fotograma-Kind."""
     recipient: Mapped[str]
     locale: Mapped[str]
     facts: Mapped[dict[str, Any]]

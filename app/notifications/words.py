@@ -18,6 +18,9 @@ class Words:
     completed: str
     failed_subject: str
     failed: str
+    expiring_subject: str
+    expiring: str
+    gone_at: str
     download: str
     works_until: str
     later: str
@@ -42,6 +45,9 @@ ENGLISH = Words(
     completed="Your frames are ready",
     failed_subject="No frames could be taken: {filename}",
     failed="No frames could be taken from your video",
+    expiring_subject="Your frames will be removed soon: {filename}",
+    expiring="Your frames will be removed soon",
+    gone_at="The video and its frames are kept until {date}, {time} UTC. Download them before, to keep them.",
     download="Download the ZIP",
     works_until="The link works without signing in until {date}, {time} UTC.",
     later="After that, sign in and get it here:",
@@ -65,6 +71,9 @@ PORTUGUESE = Words(
     completed="Seus fotogramas estão prontos",
     failed_subject="Não foi possível extrair os fotogramas: {filename}",
     failed="Não foi possível extrair os fotogramas do seu vídeo",
+    expiring_subject="Seus fotogramas serão apagados em breve: {filename}",
+    expiring="Seus fotogramas serão apagados em breve",
+    gone_at="O vídeo e os fotogramas ficam guardados até {date}, {time} UTC. Baixe-os antes, se quiser ficar com eles.",
     download="Baixar o ZIP",
     works_until="O link funciona sem login até {date}, {time} UTC.",
     later="Depois disso, entre na sua conta e baixe aqui:",

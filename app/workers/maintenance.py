@@ -53,6 +53,7 @@ def sweep() -> None:
         for task, count in zip(task_queue.TASKS, owed, strict=True):
             _ring_for(task, count)
     retention.remove_buried(get_storage())
+    retention.remove_ended(get_storage())
 
 
 def _ring_for(task: str, count: int) -> None:
@@ -69,6 +70,7 @@ def go_round() -> None:
             return
         fleet.forget_silent(session)
         delivery_lifecycle.forget_ended(session)
+        retention.warn_of_expiry()
         retention.bury_expired()
         videos.remove_abandoned_uploads(get_storage())
         uploads.remove_abandoned(get_storage())

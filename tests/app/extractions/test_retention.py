@@ -3,13 +3,14 @@
 import datetime
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
 from app.accounts.models import User
 from app.database import new_id, open_session
 from app.errors import Unauthenticated
-from app.extractions import admission, queries, retention, segment_lifecycle
+from app.extractions import admission, lifecycle, queries, retention, segment_lifecycle
 from app.extractions.models import Extraction, Status
+from app.notifications.models import Email
 from app.storage import Storage
 from app.videos import lifecycle as videos
 from app.videos.models import Video
@@ -126,3 +127,86 @@ def test_objects_that_are_none_of_ours_stay(storage: Storage):
         storage.delete(key)
 
     assert left == odd
+
+
+def complete(user: User, ask, storage: Storage) -> Video:
+    """A video with a finished archive."""
+    video = ask(user).video
+    join = finish_frames(cut(claim()))
+    put(storage, join.place.archive)
+    with open_session() as session:
+        segment_lifecycle.finish_join(session, join, archive_of(join))
+    return video
+
+
+def let_expire_in(days: float, *videos: Video, kept_days: int = 30) -> None:
+    with open_session() as session:
+        expires_at = func.now() + datetime.timedelta(days=days)
+        created_at = expires_at - datetime.timedelta(days=kept_days)
+        of_them = Video.id.in_([video.id for video in videos])
+        session.execute(update(Video).where(of_them).values(expires_at=expires_at, created_at=created_at))
+
+
+def warned_of() -> list[Email]:
+    with open_session() as session:
+        return [*session.scalars(select(Email).where(Email.kind == "expiring"))]
+
+
+def test_owners_are_warned_once_three_days_before_an_archive_goes(storage: Storage, make_owner, ask):
+    owner = make_owner()
+    with open_session() as session:
+        session.execute(update(User).where(User.id == owner.id).values(locale="pt-BR"))
+    soon, later, gone = (complete(owner, ask, storage) for _ in range(3))
+    nothing_to_lose = ask(owner).video
+    let_expire_in(2.9, soon, nothing_to_lose)
+    let_expire_in(3.1, later)
+    let_expire_in(-1, gone)
+    for _ in range(2):
+        retention.warn_of_expiry()
+    (mail,) = warned_of()
+
+    assert (mail.video_id, mail.recipient, mail.locale) == (soon.id, owner.email, "pt-BR")
+    assert datetime.datetime.fromisoformat(mail.facts["expires_at"]) > datetime.datetime.now(datetime.UTC)
+    assert b"".join(storage.read(mail.facts["archive_key"])) == b"bytes"
+
+
+def test_nobody_is_warned_where_all_is_kept_for_days_only(storage: Storage, user: User, ask):
+    let_expire_in(2, complete(user, ask, storage), kept_days=3)
+    retention.warn_of_expiry()
+
+    assert warned_of() == []
+
+
+def test_what_expires_makes_room(storage: Storage, user: User, ask):
+    video = complete(user, ask, storage)
+    with open_session() as session:
+        before = queries.stored_bytes(session, user_id=user.id)
+    let_expire_in(-1, video)
+    retention.bury_expired()
+    with open_session() as session:
+        after = queries.stored_bytes(session, user_id=user.id)
+
+    assert (before, after) == (14, 0)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_what_ended_without_an_archive_leaves_nothing_for_long(storage: Storage, user: User, ask, end: str):
+    asked, running = ask(user), ask(user)
+    ended, held = cut(claim()), cut(claim())
+    put(storage, ended.place.entries, held.place.entries)
+    with open_session() as session:
+        if end == "cancelled":
+            lifecycle.cancel(session, asked.extraction)
+        else:
+            lifecycle.fail(session, asked.extraction_id, code="LIMIT_TIME", message="too long")
+    retention.remove_ended(storage)
+    at_once = [*storage.list(f"results/{asked.extraction_id}")]
+    with open_session() as session:
+        past = func.now() - datetime.timedelta(minutes=1)
+        session.execute(update(Extraction).values(completed_at=past))
+    for _ in range(2):
+        retention.remove_ended(storage)
+
+    assert at_once == [ended.place.entries]
+    assert [*storage.list(f"results/{asked.extraction_id}")] == []
+    assert [*storage.list(f"results/{running.extraction_id}")] == [held.place.entries]

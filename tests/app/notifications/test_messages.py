@@ -38,7 +38,9 @@ HOSTILE_NAMES = [
 def compose(environment, signed_url):  # noqa: ARG001
     """The e-mail as it arrives."""
 
-    def compose(facts: dict[str, Any], *, kind: Literal["completed", "failed"] = "completed", locale: str = "en"):
+    def compose(
+        facts: dict[str, Any], *, kind: Literal["completed", "failed", "expiring"] = "completed", locale: str = "en"
+    ):
         email = Email(
             kind=kind, recipient="ana@example.com", locale=locale, facts=facts, message_id="<1@fotograma.test>"
         )
@@ -97,6 +99,23 @@ def test_a_completed_mail_in_portuguese(compose, completed_facts):
     assert "Baixar o ZIP:\nhttps://files.test/" in text
     assert '<html lang="pt-BR">' in html_of(message)
     assert re.search(r"\bO link funciona sem login até \d+ de \w+ de \d{4}, \d\d:\d\d UTC\.", text)
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject", "told"),
+    [
+        ("en", "Your frames will be removed soon: holiday.mp4", "kept until March 7, 2027, 09:30 UTC"),
+        ("pt-BR", "Seus fotogramas serão apagados em breve: holiday.mp4", "até 7 de março de 2027, 09:30 UTC"),
+    ],
+)
+def test_a_mail_before_all_is_removed(compose, completed_facts, locale: str, subject: str, told: str):
+    facts = {**completed_facts, "expires_at": "2027-03-07T06:30:00-03:00"}
+    message = compose(facts, kind="expiring", locale=locale)
+
+    assert (message["Subject"], message["X-Fotograma-Kind"]) == (subject, "expiring")
+    assert told in text_of(message)
+    assert told in " ".join(Html(html_of(message)).text.split())
+    assert re.search(r"https?://\S+", text_of(message)).group().startswith("https://files.test/")
 
 
 def test_the_mail_tells_until_when_its_link_works(compose, completed_facts):
