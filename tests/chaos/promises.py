@@ -18,6 +18,9 @@ from tests.waiting import wait_until
 
 Note = Callable[[str, object], None]
 
+# As many plans of a scenario are compared with what the engine alone gives: each is as much work again.
+MOST_REFERENCES = 20
+
 # A mail whose sender died falls due again after 45 s.
 MAIL_SECONDS = 75
 
@@ -57,10 +60,14 @@ class Promises:
         people = [*self.service.people]
         acknowledged = sum(len(person.acknowledged) for person in people)
         videos = {person: self._ended(person, deadline) for person in people}
+        compared: set[str] = set()
         for person in people:
             for video in videos[person]:
                 if video["status"] == "COMPLETED":
-                    self._is_the_one_archive(person, video)
+                    asked = f"{video['filename']}: {video['plan']}"
+                    if len(compared) < MOST_REFERENCES:
+                        compared.add(asked)
+                    self._is_the_one_archive(person, video, compare=asked in compared)
             self._has_the_mails(person, videos[person], copies=copies_of_a_mail)
         self._others_see_nothing(people, videos)
         self._nothing_is_left()
@@ -80,15 +87,16 @@ class Promises:
             return []
         return wait_until(look, max(deadline - time.monotonic(), 1))
 
-    def _is_the_one_archive(self, person: Person, video: dict[str, Any]) -> None:
+    def _is_the_one_archive(self, person: Person, video: dict[str, Any], *, compare: bool) -> None:
         archive = person.download(video)
         found = hashlib.sha256(archive).hexdigest(), len(archive), video["frames"]
         ((kept,),) = self.service.rows(
             "SELECT archive_sha256 FROM extractions WHERE id = %s AND status = 'COMPLETED'", video["extraction_id"]
         )
 
-        assert found == self.references.of(person.files[video["filename"]], video["plan"])
         assert (found[0], found[1]) == (kept, video["archive_bytes"])
+        if compare:
+            assert found == self.references.of(person.files[video["filename"]], video["plan"])
 
     def _has_the_mails(self, person: Person, videos: list[dict[str, Any]], *, copies: int) -> None:
         owed = "SELECT 1 FROM emails WHERE status = 'PENDING' AND recipient = %s"
