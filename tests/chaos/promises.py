@@ -116,6 +116,8 @@ class Promises:
         # Of what was deleted since, nobody can tell any more whether its mail had gone out.
         assert expected <= kinds if person.has_deleted else expected == kinds
         assert not each or max(each.values()) <= copies, each
+        if again := each.total() - len(each):
+            self.note("mails that came again", again)
 
     def _others_see_nothing(self, people: list[Person], videos: dict[Person, list[dict[str, Any]]]) -> None:
         for person, other in itertools.pairwise(people):
