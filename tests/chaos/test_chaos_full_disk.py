@@ -46,6 +46,10 @@ def ballast(service: Service) -> Iterator[Path]:
     path.unlink(missing_ok=True)
 
 
+def files_in(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_worker_without_room_tries_again_until_there_is(
     service: Service, person: Person, long_clip: Clip, ballast: Path, promises: Promises
 ):
@@ -67,10 +71,11 @@ def test_an_upload_without_room_is_refused_and_leaves_nothing(
 ):
     large = tmp_path / "large.mp4"
     large.write_bytes(bytes(16 * 2**20))
+    before = files_in(service.objects)
     refused = person.try_upload(large)
 
     assert (refused.status_code, refused.json()["code"]) == (507, "STORAGE_FULL")
     assert person.videos() == []
     assert service.rows("SELECT 1 FROM uploads") == []
-    assert [path for path in service.objects.rglob("*") if path.is_file() and path.name != ".ballast"] == []
+    assert files_in(service.objects) == before
     promises.check()
