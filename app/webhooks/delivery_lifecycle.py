@@ -6,6 +6,8 @@
 
 A claim holds delivery and webhook, so that a receiver is called by one at a time; a call that goes wrong holds back all
 that is owed to it, and a receiver that is away costs one call each pause, however much is owed.
+
+Whoever locks a webhook and its deliveries locks the webhook first, or does not wait; the other order would deadlock.
 """
 
 import datetime
@@ -57,7 +59,13 @@ def owe(
     session: Session, *, user_id: uuid.UUID, kind: str, data: Mapping[str, Any], webhook_id: uuid.UUID | None = None
 ) -> list[Delivery]:
     """Put a message into the outbox for each enabled webhook of the user, or for one; ring once it is committed."""
-    enabled = select(Webhook.id).where(Webhook.user_id == user_id, Webhook.disabled_at.is_(None))
+    # Kept from being deleted, or else a delivery to what is gone would undo all that this transaction does.
+    enabled = (
+        select(Webhook.id)
+        .where(Webhook.user_id == user_id, Webhook.disabled_at.is_(None))
+        .order_by(Webhook.id)
+        .with_for_update(read=True, key_share=True)
+    )
     if webhook_id is not None:
         enabled = enabled.where(Webhook.id == webhook_id)
     told = {"type": kind, "timestamp": datetime.datetime.now(datetime.UTC).isoformat(), "data": dict(data)}
@@ -96,7 +104,7 @@ def claim_delivery(session: Session) -> Claim | None:
         )
         .order_by(Delivery.not_before, Delivery.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     ).one_or_none()
     if row is None:
         return None
@@ -124,34 +132,28 @@ def claim_delivery(session: Session) -> Claim | None:
 
 def mark_delivered(session: Session, claim: Claim, *, response_status: int) -> None:
     """The receiver took it. This and what follows changes nothing once somebody else holds the delivery."""
-    if _write(session, claim, status="DELIVERED", delivered_at=func.now(), response_status=response_status, error=None):
-        session.execute(
-            update(Webhook)
-            .where(Webhook.id == claim.webhook_id)
-            .values(not_before=func.now(), failures=0, failing_since=None)
-        )
+    webhook = _hold_webhook(session, claim)
+    values = {"status": "DELIVERED", "delivered_at": func.now(), "response_status": response_status, "error": None}
+    if webhook is not None and _write(session, claim, **values):
+        webhook.not_before = func.now()
+        webhook.failures = 0
+        webhook.failing_since = None
 
 
 def mark_retry(session: Session, claim: Claim, *, error: str, response_status: int | None = None) -> None:
     """It was not taken: try later, each time after a longer pause, and give up after `TRIES`. A webhook that wants no
     more, or has taken nothing for days, is disabled."""
+    webhook = _hold_webhook(session, claim)
     is_last = claim.attempts >= TRIES
     pause_seconds = FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** (claim.attempts - 1)
-    if not _write(
-        session,
-        claim,
-        status="FAILED" if is_last else "PENDING",
-        not_before=func.now() + _pause(pause_seconds),
-        response_status=response_status,
-        error=_printable(error),
-    ):
+    values = {
+        "status": "FAILED" if is_last else "PENDING",
+        "not_before": func.now() + _pause(pause_seconds),
+        "response_status": response_status,
+        "error": _printable(error),
+    }
+    if webhook is None or not _write(session, claim, **values):
         return
-    webhook = session.scalars(
-        select(Webhook)
-        .where(Webhook.id == claim.webhook_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
     now = datetime.datetime.now(datetime.UTC)
     webhook.failures += 1
     webhook.failing_since = webhook.failing_since or now
@@ -179,6 +181,12 @@ def forget_ended(session: Session) -> None:
     """Remove what ended long ago."""
     kept = datetime.timedelta(days=get_settings().retention_days)
     session.execute(delete(Delivery).where(Delivery.status != "PENDING", Delivery.created_at < func.now() - kept))
+
+
+def _hold_webhook(session: Session, claim: Claim) -> Webhook | None:
+    """Keep others from the webhook until this transaction ends; None where it was deleted."""
+    held = select(Webhook).where(Webhook.id == claim.webhook_id).with_for_update(key_share=True)
+    return session.scalars(held).one_or_none()
 
 
 def _write(session: Session, claim: Claim, **values: Any) -> bool:

@@ -13,7 +13,7 @@ from app.webhooks.models import Delivery, Webhook
 def get_webhook(session: Session, webhook_id: uuid.UUID, *, user_id: uuid.UUID, for_update: bool = False) -> Webhook:
     """The user's webhook; `for_update`, kept from others until this transaction ends."""
     found = select(Webhook).where(Webhook.id == webhook_id, Webhook.user_id == user_id)
-    webhook = session.scalars(found.with_for_update() if for_update else found).one_or_none()
+    webhook = session.scalars(found.with_for_update(key_share=True) if for_update else found).one_or_none()
     if webhook is None:
         raise WebhookNotFound
     return webhook

@@ -4,9 +4,10 @@ import datetime
 import json
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
@@ -16,7 +17,7 @@ from app.database import open_session
 from app.extractions import lifecycle as extractions
 from app.outbound import Outbound
 from app.settings import get_settings
-from app.webhooks import delivery_lifecycle, lifecycle, signing
+from app.webhooks import delivery_lifecycle, lifecycle, queries, signing
 from app.webhooks.models import Delivery, Webhook
 from app.webhooks.sending import send_due_deliveries
 from tests.app.receiving import LOOPBACK, PUBLIC, Names, Receiver
@@ -257,6 +258,38 @@ def test_who_owes_rings(user: User) -> None:
     owe(user)
 
     wait_until(lambda: task_queue.waiting_rings(task_queue.WEBHOOK_TASK) > before)
+
+
+def test_webhook_may_be_disabled_and_deleted_at_any_moment(user: User, receiver: Receiver) -> None:
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            webhook = add(user, receiver.url)
+            with open_session() as session:
+                lifecycle.change_webhook(session, webhook.id, user_id=user.id, url=None, enabled=False, outbound=HERE)
+            webhook = add(user, receiver.url)
+            with open_session() as session:
+                session.delete(queries.get_webhook(session, webhook.id, user_id=user.id, for_update=True))
+            with open_session() as session:
+                session.execute(delete(Webhook).where(Webhook.user_id == user.id))
+
+    def owe_much() -> None:
+        try:
+            for _ in range(200):
+                with open_session() as session:
+                    delivery_lifecycle.owe(session, user_id=user.id, kind="webhook.test", data={})
+        finally:
+            ended.set()
+
+    def send() -> None:
+        while not ended.is_set():
+            send_due_deliveries(outbound=HERE)
+
+    with ThreadPoolExecutor() as threads:
+        work = [threads.submit(call) for call in (come_and_go, owe_much, send)]
+
+    assert [done.exception() for done in work] == [None] * 3
 
 
 def test_name_that_came_to_mean_this_machine_is_not_called(user: User, receiver: Receiver) -> None:
