@@ -23,6 +23,7 @@ from app.api import (
     files,
     frames,
     health,
+    imports,
     tus,
     tus_headers,
     upload,
@@ -51,7 +52,7 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, upload, tus, videos, events, extractions, frames, webhooks, files, health):
+    for part in (users, auth, upload, tus, imports, videos, events, extractions, frames, webhooks, files, health):
         app.include_router(part.router)
 
     app.add_middleware(BodyLimit)

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     upload_resumable_hours: float = Field(
         24, gt=0, description="How long an upload at `/uploads/` is kept after its last byte for its client to go on."
     )
+    import_by_url: bool = Field(False, description="Whether users may have videos fetched from addresses they name.")
+    import_seconds: float = Field(900, gt=0, description="Time one import may take; a worker is busy with it.")
     user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")
     user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")

@@ -101,6 +101,21 @@ CODES: Mapping[str, Code] = MappingProxyType(
             ),
             Code("STORAGE_UNAVAILABLE", Cause.INFRA, "Files can't be read or written just now; try again later."),
             Code(
+                "IMPORT_REFUSED",
+                Cause.INPUT,
+                "The address gives no file that may be fetched; give one that anybody can download from.",
+            ),
+            Code(
+                "IMPORT_LIMIT",
+                Cause.LIMIT,
+                "The file at the address is larger than allowed or takes too long to come; upload it instead.",
+            ),
+            Code(
+                "IMPORT_UNREACHABLE",
+                Cause.INFRA,
+                "The address did not answer or broke off; see that it works, and import it again.",
+            ),
+            Code(
                 "LOST",
                 Cause.INFRA,
                 "The machines that worked on this video were lost again and again; try again later.",

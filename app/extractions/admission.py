@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from app.accounts.models import User
 from app.database import open_session
 from app.errors import Unauthenticated
-from app.extractions import lifecycle, queries
-from app.extractions.errors import TooManyWaiting
+from app.extractions import lifecycle, queries, segment_lifecycle
+from app.extractions.errors import ImportsOff, LeaseLost, TooManyWaiting
 from app.extractions.queries import ExtractionState, VideoState
+from app.extractions.segment_lifecycle import Claim
+from app.outbound import get_outbound
 from app.settings import get_settings
 from app.videos import lifecycle as videos
 from app.videos import queries as video_queries
@@ -19,6 +21,7 @@ from app.videos import upload_lifecycle as uploads
 from app.videos.errors import NoRoomLeft, VideoTooLarge
 from app.videos.models import ResumableUpload, Upload, Video
 from app.videos.upload_lifecycle import LockedUpload, Part
+from fotograma.errors import FotogramaError
 from fotograma.plan import Plan
 
 
@@ -75,6 +78,39 @@ def take_parts(upload: LockedUpload, parts: Sequence[Part], *, unlock: bool) -> 
             video, plan = uploads.finish(session, upload)
             # Whether it may wait was asked when it began; after all those bytes is too late.
             _begin(session, video, plan=None if plan is None else Plan.from_json(plan), may_wait=True)
+
+
+def begin_import(session: Session, *, user_id: uuid.UUID, url: str, plan: Plan | None) -> VideoState:
+    """Make a video of what is at an address; a worker fetches it before anything else is done with it."""
+    if not get_settings().import_by_url:
+        raise ImportsOff
+    # Judged once more for each connection; here so that whoever asks is told.
+    get_outbound().check(url)
+    _hold_user(session, user_id)
+    if room_left(session, user_id=user_id) <= 0:
+        raise NoRoomLeft
+    return _begin(session, videos.announce(session, user_id=user_id, url=url), plan=plan)
+
+
+def importable_bytes(session: Session, video_id: uuid.UUID) -> int:
+    """How large a video that is being imported may become."""
+    settings = get_settings()
+    user_id = session.scalars(select(Video.user_id).where(Video.id == video_id)).one()
+    room = settings.user_stored_max_bytes - queries.stored_bytes(session, user_id=user_id)
+    return min(max(room, 0), settings.upload_max_bytes)
+
+
+def record_source(session: Session, claim: Claim, *, object_key: str, size_bytes: int, sha256: str) -> None:
+    """The video's bytes are one object now; the first to say so is believed."""
+    # Of two imports that both just fit, the second sees the first; an upload's bytes count since it was begun.
+    video = session.scalars(select(Video).where(Video.id == claim.video_id)).one_or_none()
+    if video is None:
+        raise LeaseLost
+    if video.source_url is not None:
+        _hold_user(session, video.user_id)
+        if size_bytes > importable_bytes(session, video.id):
+            raise FotogramaError.of("IMPORT_LIMIT", "there is no room for it any more")
+    segment_lifecycle.record_source(session, claim, object_key=object_key, size_bytes=size_bytes, sha256=sha256)
 
 
 def _hold_user(session: Session, user_id: uuid.UUID) -> None:

@@ -1,6 +1,6 @@
 """What can be wrong with asking for an extraction."""
 
-from app.errors import Conflict, Gone, NotFound, TooMany
+from app.errors import Conflict, Forbidden, Gone, NotFound, TooMany
 
 
 class ExtractionNotFound(NotFound):
@@ -55,6 +55,12 @@ class TooManyWaiting(TooMany):
     """You have as many extractions waiting as are allowed; wait until some have ended."""
 
     code = "TOO_MANY_WAITING"
+
+
+class ImportsOff(Forbidden):
+    """Videos are not fetched from elsewhere here; upload yours."""
+
+    code = "IMPORTS_OFF"
 
 
 class LeaseLost(Exception):

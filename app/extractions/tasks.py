@@ -26,6 +26,8 @@ class Task:
     """None where only the probe was asked for."""
     is_whole: bool
     """Whether the video's bytes are one object yet."""
+    source_url: str | None
+    """Where they are fetched from; None: from the parts of an upload."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def task_of(session: Session, claim: Claim) -> Task:
         archive_name=archive_name(video.filename),
         plan=plan,
         is_whole=video.sha256 is not None,
+        source_url=video.source_url,
     )
 
 

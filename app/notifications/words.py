@@ -114,6 +114,9 @@ PORTUGUESE = Words(
             "O vídeo não pôde ser decodificado com segurança na máquina que o recebeu; fale com o administrador."
         ),
         "STORAGE_UNAVAILABLE": "Os arquivos não podem ser lidos ou gravados agora; tente de novo mais tarde.",
+        "IMPORT_REFUSED": "O endereço não dá um arquivo que se possa buscar; dê um que qualquer pessoa consiga baixar.",
+        "IMPORT_LIMIT": "O arquivo no endereço é maior que o permitido ou demora demais; envie-o diretamente.",
+        "IMPORT_UNREACHABLE": "O endereço não respondeu ou parou no meio; veja se ele funciona e importe de novo.",
         "LOST": "As máquinas que trabalhavam neste vídeo caíram repetidas vezes; tente de novo mais tarde.",
         "CANCELLED": "A extração foi cancelada.",
         "TRUNCATED": "O arquivo termina antes da hora; o que pôde ser decodificado está no ZIP.",

@@ -10,6 +10,7 @@ import uuid
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Update, delete, func, insert, select, true, update
 from sqlalchemy.orm import Session
@@ -85,6 +86,25 @@ def remove_abandoned_uploads(storage: Storage) -> None:
         abandoned = session.scalars(select(Upload.id).where(Upload.abandoned_at < func.now())).all()
     for upload_id in abandoned:
         drop_upload(storage, upload_id)
+
+
+def announce(session: Session, *, user_id: uuid.UUID, url: str) -> Video:
+    """A video that is somewhere else still."""
+    video_id = new_id()
+    return session.scalars(
+        insert(Video)
+        .values(
+            id=video_id,
+            user_id=user_id,
+            filename=harmless_name(unquote(urlsplit(url).path)),
+            # Where it will be; the worker that puts it there says so.
+            object_key=f"videos/{video_id}/source",
+            size_bytes=0,
+            source_url=url,
+            expires_at=func.now() + timedelta(days=get_settings().retention_days),
+        )
+        .returning(Video)
+    ).one()
 
 
 def record_source(session: Session, video_id: uuid.UUID, *, object_key: str, size_bytes: int, sha256: str) -> None:

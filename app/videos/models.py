@@ -93,7 +93,9 @@ class Video(Base):
     object_key: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str | None]
-    """None until a worker has put the parts of a resumable upload together."""
+    """None until a worker has put the parts of a resumable upload together, or has fetched an import."""
+    source_url: Mapped[str | None]
+    """Where it is imported from."""
     media: Mapped[dict[str, Any] | None]
     """The manifest's `source`, once probed."""
     packet_index: Mapped[bytes | None] = mapped_column(deferred=True)

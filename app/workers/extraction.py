@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.database import DATABASE_AWAY, open_session
 from app.errors import ServiceError
-from app.extractions import lifecycle, results, segment_lifecycle, tasks
+from app.extractions import admission, lifecycle, results, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
 from app.extractions.results import Origin, Rows
@@ -161,7 +161,7 @@ def _gather(lease: Lease, storage: Storage, task: Task) -> Task:
     source = gathering.gather(storage, lease, task)
     _persist(
         lease,
-        lambda session: segment_lifecycle.record_source(
+        lambda session: admission.record_source(
             session, claim, object_key=source.object_key, size_bytes=source.size_bytes, sha256=source.sha256
         ),
     )

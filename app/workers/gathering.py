@@ -1,14 +1,18 @@
-"""The bytes of a video that came in parts become one object."""
+"""The bytes of a video that is not one object yet become one: those of an upload's parts, or of an address."""
 
 import hashlib
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 
 from app.database import open_session
+from app.extractions import admission
 from app.extractions.segment_lifecycle import Claim
 from app.extractions.tasks import Task
+from app.outbound import get_outbound
 from app.storage import Storage
 from app.videos import upload_lifecycle as uploads
+from app.workers import importing
 from app.workers.lease import Lease
 from fotograma.errors import Cancelled, StorageUnavailable
 
@@ -23,23 +27,20 @@ class Source:
 
 
 def gather(storage: Storage, lease: Lease, task: Task) -> Source:
-    """Copy the parts into one object, under the token of this holder: no other ever writes there."""
+    """Write one object under the token of this holder: no other ever writes there."""
     claim = lease.claim
-    with open_session() as session:
-        parts = uploads.parts_of(session, claim.video_id)
     key = f"{uploads.object_prefix(claim.video_id)}{claim.segment_id}-{claim.token}/source"
     digest, size_bytes = hashlib.sha256(), 0
-    with storage.open_writer(key, content_type="application/octet-stream") as writer:
-        for part in parts:
-            with closing(storage.read(part.object_key)) as chunks:
-                for chunk in chunks:
-                    if lease.given_up:
-                        raise Cancelled
-                    digest.update(chunk)
-                    size_bytes += len(chunk)
-                    writer.write(chunk)
-        if size_bytes != task.size_bytes:
-            raise StorageUnavailable(detail=f"of {task.size_bytes} bytes that came {size_bytes} are there")
+    with (
+        closing(_chunks(storage, claim, task)) as chunks,
+        storage.open_writer(key, content_type="application/octet-stream") as writer,
+    ):
+        for chunk in chunks:
+            if lease.given_up:
+                raise Cancelled
+            digest.update(chunk)
+            size_bytes += len(chunk)
+            writer.write(chunk)
     return Source(key, size_bytes, digest.hexdigest())
 
 
@@ -48,3 +49,24 @@ def remove_parts(storage: Storage, claim: Claim, *, source_key: str) -> None:
     for key in storage.list(uploads.object_prefix(claim.video_id)):
         if key != source_key:
             storage.delete(key)
+
+
+def _chunks(storage: Storage, claim: Claim, task: Task) -> Generator[bytes, None, None]:
+    if task.source_url is None:
+        return _of_parts(storage, claim, task)
+    with open_session() as session:
+        most_bytes = admission.importable_bytes(session, claim.video_id)
+    return importing.fetch(get_outbound(), task.source_url, most_bytes=most_bytes)
+
+
+def _of_parts(storage: Storage, claim: Claim, task: Task) -> Generator[bytes, None, None]:
+    with open_session() as session:
+        parts = uploads.parts_of(session, claim.video_id)
+    size_bytes = 0
+    for part in parts:
+        with closing(storage.read(part.object_key)) as chunks:
+            for chunk in chunks:
+                size_bytes += len(chunk)
+                yield chunk
+    if size_bytes != task.size_bytes:
+        raise StorageUnavailable(detail=f"of {task.size_bytes} bytes that came {size_bytes} are there")
