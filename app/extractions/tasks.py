@@ -99,3 +99,10 @@ def same_before(session: Session, claim: Claim, *, engine: dict[str, str]) -> Fi
     if found is None or place is None:
         return None
     return FinishedFrames(place=place, entries_key=place.archive, warnings=found.warnings)
+
+
+def has_finished(session: Session, claim: Claim) -> bool:
+    """Whether the segment ended well under this claim."""
+    # Locked, so that a commit that is still on its way is waited for.
+    held = select(Segment.token, Segment.status).where(Segment.id == claim.segment_id).with_for_update(read=True)
+    return session.execute(held).one_or_none() == (claim.token, Status.COMPLETED)

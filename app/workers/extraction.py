@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.database import DATABASE_AWAY, open_session
@@ -250,9 +251,9 @@ def _join(lease: Lease, storage: Storage) -> None:
     archive = _write_archive(lease, storage, task, segments)
     _persist(lease, lambda session: segment_lifecycle.finish_join(session, claim, archive))
     logger.info("extraction completed", frames=archive.frames, archive_bytes=archive.size_bytes)
-    # The archive holds them now. What a death here leaves behind, the hourly round finds.
+    # The archive holds them now.
     for segment in segments:
-        storage.delete_prefix(segment.place.segment_prefix)
+        _remove(storage, segment.place.segment_prefix)
 
 
 def _write_archive(
@@ -344,11 +345,23 @@ def _fail(lease: Lease, error: FotogramaError) -> None:
 
 
 def _drop_output(claim: Claim, storage: Storage) -> None:
-    """Remove what this holder has written; what can't be removed now, the hourly round finds."""
+    """Remove what this holder has written, unless that is what counts: a commit may have come through unheard."""
     if claim.extraction_id is None:
         return
     try:
-        storage.delete_prefix(claim.place.prefix)
+        with open_session() as session:
+            if tasks.has_finished(session, claim):
+                return
+    except SQLAlchemyError as error:
+        logger.warning("output left behind", error=str(error).splitlines()[0])
+        return
+    _remove(storage, claim.place.prefix)
+
+
+def _remove(storage: Storage, prefix: str) -> None:
+    """Remove what nobody needs; what can't be removed now, the rounds find."""
+    try:
+        storage.delete_prefix(prefix)
     except (ServiceError, OSError) as error:
         logger.warning("output left behind", error=str(error))
 

@@ -179,6 +179,35 @@ def test_a_database_that_serves_nobody_holds_nobody_for_long(
     promises.check()
 
 
+def test_a_commit_whose_answer_is_lost_counts(
+    service: ServiceByRoad, person: Person, clip: Clip, roads: dict[str, Road], promises: Promises
+):
+    """PostgreSQL takes its time over the last commit, and the road is cut meanwhile."""
+    with connect(service.database.environment) as connection:
+        connection.execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(2); RETURN NULL; END $$"
+        )
+        connection.execute(
+            "CREATE CONSTRAINT TRIGGER dawdle AFTER UPDATE ON extractions DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW WHEN (NEW.status = 'COMPLETED') EXECUTE FUNCTION dawdle()"
+        )
+    try:
+        (worker,) = service.start_workers(**QUICK)
+        video = person.upload(clip.path)
+        committing = "SELECT 1 FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'"
+        wait_until(lambda: service.rows(committing), 30)
+        roads["database"].reset()
+        person.wait_for(video, "COMPLETED")
+        wait_until(lambda: "lease lost" in worker.output())
+    finally:
+        with connect(service.database.environment) as connection:
+            connection.execute("DROP TRIGGER dawdle ON extractions")
+            connection.execute("DROP FUNCTION dawdle")
+
+    promises.check()
+
+
 @pytest.mark.long
 def test_a_road_to_the_database_that_is_cut_again_and_again_loses_nothing(
     service: Service, person: Person, clip: Clip, roads: dict[str, Road], promises: Promises

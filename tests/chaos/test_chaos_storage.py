@@ -21,20 +21,34 @@ def failures_of(service: Service, person: Person) -> int:
     return failures or 0
 
 
+def start_unreliable_worker(service: Service, **failures: str) -> None:
+    url = service.objects.as_uri().replace("file:", "unreliable:")
+    worker = service.launch_worker("tests.chaos.unreliable_worker", **QUICK, STORAGE_URL=url, **failures)
+    worker.wait_until_healthy()
+
+
 @pytest.mark.long
 def test_storage_that_fails_now_and_then_is_tried_again(
     service: Service, person: Person, clip: Clip, promises: Promises, note: Note
 ):
     """Each call fails with 4 %, and so about a third of the attempts, which take a dozen calls."""
-    unreliable = {"STORAGE_URL": service.objects.as_uri().replace("file:", "unreliable:"), "STORAGE_FAILURES": "0.04"}
     for _ in range(2):
-        service.launch_worker("tests.chaos.unreliable_worker", **QUICK, **unreliable).wait_until_healthy()
+        start_unreliable_worker(service, STORAGE_FAILURES="0.04")
     for number in range(40):
         person.upload(clip.path, interval=f"{1 + number / 100}")
     wait_until(lambda: all(video["status"] == "COMPLETED" for video in person.videos()), 200)
 
     note("attempts that failed", failures_of(service, person))
     assert failures_of(service, person)
+    promises.check()
+
+
+def test_storage_that_removes_nothing_costs_no_archive(
+    service: Service, person: Person, clip: Clip, promises: Promises
+):
+    start_unreliable_worker(service, STORAGE_FAILURES="0", DELETE_FAILURES="1")
+    person.wait_for(person.upload(clip.path), "COMPLETED")
+
     promises.check()
 
 

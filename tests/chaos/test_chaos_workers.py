@@ -190,8 +190,8 @@ def test_a_worker_with_a_wrong_clock_harms_nothing(
     libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
     needs(libraries, "libfaketime")
     wrong = {"LD_PRELOAD": str(libraries[0]), "FAKETIME": hours, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    service.start_workers(**QUICK)
-    service.start_workers(**QUICK, **wrong)
+    service.start_workers()
+    service.start_workers(**wrong)
     videos = [person.upload(long_clip.path, plan=f'{{"mode": "every_nth", "n": {nth}}}') for nth in (1, 2, 3, 4)]
     done = [person.wait_for(video, "COMPLETED", within_seconds=200) for video in videos]
 

@@ -1,6 +1,7 @@
 """A worker whose storage fails now and then: `celery -A tests.chaos.unreliable_worker worker`.
 
-STORAGE_URL is `unreliable:///path`, and STORAGE_FAILURES says which part of the calls fails.
+STORAGE_URL is `unreliable:///path`, STORAGE_FAILURES says which part of the calls fails, and DELETE_FAILURES which part
+of those that delete.
 """
 
 import datetime
@@ -18,9 +19,10 @@ from app.storage.local import open_local_storage
 class UnreliableStorage(Storage):
     """Local files behind a network that drops calls, answers and halves of objects."""
 
-    def __init__(self, kept: Storage, *, failures: float) -> None:
+    def __init__(self, kept: Storage, *, failures: float, delete_failures: float) -> None:
         self._kept = kept
         self._failures = failures
+        self._delete_failures = delete_failures
 
     @contextmanager
     def open_writer(self, key: str, *, content_type: str, filename: str | None = None) -> Iterator[ObjectWriter]:
@@ -42,7 +44,8 @@ class UnreliableStorage(Storage):
         return self._kept.open_descriptor(key)
 
     def delete(self, key: str) -> None:
-        self._may_fail()
+        if random.random() < self._delete_failures:
+            raise StorageUnavailable
         self._kept.delete(key)
         # It was done, and nobody heard of it.
         self._may_fail()
@@ -66,7 +69,9 @@ class UnreliableStorage(Storage):
 
 def open_unreliable_storage(settings: Settings) -> Storage:
     """Local files, seldom there."""
-    return UnreliableStorage(open_local_storage(settings), failures=float(os.environ["STORAGE_FAILURES"]))
+    failures = float(os.environ["STORAGE_FAILURES"])
+    delete_failures = float(os.environ.get("DELETE_FAILURES", failures))
+    return UnreliableStorage(open_local_storage(settings), failures=failures, delete_failures=delete_failures)
 
 
 storage.OPENERS["unreliable"] = open_unreliable_storage
