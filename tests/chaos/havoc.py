@@ -30,7 +30,6 @@ class Havoc:
     def kill_something(self, *names: str) -> None:
         """One of what is named: `worker`, `decoder`, `api`, `broker`, `database`."""
         name = self.chance.choice(names)
-        self.killed[name] += 1
         if name == "worker":
             worker = self.chance.choice([one for one in self.service.workers if one.pid not in self.spared])
             worker.kill()
@@ -38,11 +37,13 @@ class Havoc:
             self.service.start_workers()
         elif name == "decoder":
             found = [decoder for worker in self.service.workers for decoder in decoders(worker)]
-            if found:
-                self.chance.choice(found).kill()
+            if not found:
+                return
+            self.chance.choice(found).kill()
         else:
             self.service.processes[name].kill()
             self._begin_again(name)
+        self.killed[name] += 1
 
     def _begin_again(self, name: str) -> None:
         # What the dead one has left (PostgreSQL's children, a port) may take a moment to go.
