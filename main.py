@@ -60,7 +60,13 @@ def create_app() -> FastAPI:
     app.add_middleware(RequestLog)
     if settings.cors_origins:
         origins = [origin.strip() for origin in settings.cors_origins.split(",")]
-        app.add_middleware(CORSMiddleware, allow_origins=origins, **tus_headers.CORS)
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=tus_headers.CORS_METHODS,
+            allow_headers=tus_headers.CORS_HEADERS,
+            expose_headers=tus_headers.CORS_EXPOSED,
+        )
     app.add_middleware(UnreadBody)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)

@@ -24,41 +24,40 @@ OVERRIDES = frozenset({"PATCH", "DELETE", "HEAD"})
 # Nineteen digits hold every size a file can have.
 NUMBER_MAX_CHARACTERS = 19
 
-CORS = {
-    "allow_methods": ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"],
-    "allow_headers": [
-        "Authorization",
-        "Content-Type",
-        "If-Range",
-        "Range",
-        "Tus-Resumable",
-        "Upload-Checksum",
-        "Upload-Length",
-        "Upload-Metadata",
-        "Upload-Offset",
-        "X-HTTP-Method-Override",
-        "X-Request-ID",
-        "X-Requested-With",
-    ],
-    "expose_headers": [
-        "Content-Location",
-        "Content-Range",
-        "ETag",
-        "Location",
-        "Retry-After",
-        "Tus-Checksum-Algorithm",
-        "Tus-Extension",
-        "Tus-Max-Size",
-        "Tus-Resumable",
-        "Tus-Version",
-        "Upload-Expires",
-        "Upload-Length",
-        "Upload-Metadata",
-        "Upload-Offset",
-        "X-Fotograma-Video",
-        "X-Request-ID",
-    ],
-}
+# What pages of other origins may send and see, where they are let in.
+CORS_METHODS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
+CORS_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "If-Range",
+    "Range",
+    "Tus-Resumable",
+    "Upload-Checksum",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "X-HTTP-Method-Override",
+    "X-Request-ID",
+    "X-Requested-With",
+]
+CORS_EXPOSED = [
+    "Content-Location",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Retry-After",
+    "Tus-Checksum-Algorithm",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "X-Fotograma-Video",
+    "X-Request-ID",
+]
 
 
 class TusRequests:
