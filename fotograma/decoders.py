@@ -38,6 +38,11 @@ SEEK_WORTH_BYTES = 2**20
 SEEK_ATTEMPTS = 3
 
 
+def _cores() -> int:
+    """Those of this machine that are ours: `taskset`, or a container that is given some, leaves the others out."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Unfit(Exception):
     """The video does not keep what its packet index promises: decode it from the beginning."""
 
@@ -58,8 +63,8 @@ class Decoders:
             self.video = self._open()
             frame_bytes = _frame_bytes(self.video)
             room = (limits.memory_bytes - LOADED_BYTES) // (DECODER_BYTES + FRAMES_HELD * frame_bytes)
-            self.cores = max(1, min(os.cpu_count() or 1, room))
-            """As many as there are, as far as a decoder each finds room."""
+            self.cores = max(1, min(_cores(), room))
+            """As many as we may use, as far as a decoder each finds room."""
             self.side_by_side = frame_bytes <= SIDE_BY_SIDE_BYTES
             """Whether several decoders are better than one with several threads, which holds fewer frames."""
             self.cut_off = is_cut_off(reader, self.video.stream)
