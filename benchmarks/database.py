@@ -178,7 +178,6 @@ def _works() -> dict[str, Callable[[Session], object]]:
         "quota": lambda session: queries.stored_bytes(session, user_id=usual),
         "quota, many videos": lambda session: queries.stored_bytes(session, user_id=heavy),
         "waiting extractions": lambda session: queries.count_waiting(session, user_id=busy),
-        "expired videos": lambda _: retention.bury_expired(),
         "wanted results": lambda session: retention.wanted(session, {}),
         "sweep: leases": segment_lifecycle.expire_leases,
         "sweep: claimable": turns.claimable,

@@ -158,6 +158,8 @@ def workers(
                     time.sleep(0.1)
             took.append(time.monotonic() - began)
             print(f"{count} workers: {took[-1]:.1f} s, {seen['status']}, {seen['frames']} frames", flush=True)
+            for worker in found.workers:
+                print(f"  {worker.part.name}: {worker.output().count('segment claimed')} segments", flush=True)
             found.stop_workers()
     print(f"{took[0] / took[1]:.2f} times as fast", flush=True)
 
