@@ -124,10 +124,9 @@ def wanted(session: Session, found: Mapping[str, Place]) -> set[str]:
         .where(Segment.id.in_([place.segment_id for place in found.values()]), Extraction.status.in_(lifecycle.OPEN))
     )
     holders = {tuple(row) for row in session.execute(of_open)}
-    of_completed = select(Extraction.archive_key).where(
-        Extraction.archive_key.in_([place.archive for place in found.values()])
-    )
-    archives = set(session.scalars(of_completed))
+    # By the id that is in the key: archives have no index by their keys.
+    named = Extraction.id.in_({place.extraction_id for place in found.values()})
+    archives = set(session.scalars(select(Extraction.archive_key).where(named)))
     return {
         key
         for key, place in found.items()
