@@ -61,11 +61,11 @@ class Decoders:
         with ExitStack() as opening:
             opening.callback(self.close)
             self.video = self._open()
-            frame_bytes = _frame_bytes(self.video)
-            room = (limits.memory_bytes - LOADED_BYTES) // (DECODER_BYTES + FRAMES_HELD * frame_bytes)
+            self.frame_bytes = _frame_bytes(self.video)
+            room = (limits.memory_bytes - LOADED_BYTES) // (DECODER_BYTES + FRAMES_HELD * self.frame_bytes)
             self.cores = max(1, min(_cores(), room))
             """As many as we may use, as far as a decoder each finds room."""
-            self.side_by_side = frame_bytes <= SIDE_BY_SIDE_BYTES
+            self.side_by_side = self.frame_bytes <= SIDE_BY_SIDE_BYTES
             """Whether several decoders are better than one with several threads, which holds fewer frames."""
             self.cut_off = is_cut_off(reader, self.video.stream)
             """The file ends before its container says so."""
