@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -219,7 +220,7 @@ def test_a_road_to_the_database_that_is_cut_again_and_again_loses_nothing(
         ]
         while not all(upload.done() for upload in uploads):
             roads["database"].reset()
-            time.sleep(0.3)
+            futures.wait(uploads, timeout=0.3)
     for upload in uploads:
         upload.result()
 

@@ -40,9 +40,9 @@ def test_everything_is_killed_at_random(
     kill_at = time.monotonic()
     while uploader.is_alive():
         kill_at = max(kill_at + 5, time.monotonic())
-        time.sleep(max(0, kill_at - time.monotonic()))
-        havoc.kill_something("worker", "worker", "decoder", "api", "broker", "database")
-    uploader.join()
+        uploader.join(max(0, kill_at - time.monotonic()))
+        if uploader.is_alive():
+            havoc.kill_something("worker", "worker", "decoder", "api", "broker", "database")
 
     note("killed", dict(havoc.killed))
     note("answers (0: connection lost)", dict(uploader.answers))
@@ -69,8 +69,7 @@ def test_nothing_grows(
         if time.monotonic() >= kill_at:
             kill_at = time.monotonic() + 30
             havoc.kill_something("worker", "worker", "decoder", "broker", "database")
-        time.sleep(2)
-    uploader.join()
+        uploader.join(2)
     memory, descriptors = footprint.growth()
 
     note("killed", dict(havoc.killed))

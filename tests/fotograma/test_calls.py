@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from fotograma import calls
+from tests.conftest import needs
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the calls are Linux's")
+
+@pytest.fixture(autouse=True)
+def _linux() -> None:
+    needs(sys.platform == "linux", "Linux")
+
 
 HEADERS = {
     "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),

@@ -11,12 +11,17 @@ from sqlalchemy import delete, select
 from app import fleet
 from app.database import open_session
 from app.local_stack.processes import PROJECT, Part, Process
-from tests.conftest import StartWorkers, command
+from tests.conftest import StartWorkers, command, needs
 from tests.waiting import wait_until
 
 CELERY = [command("celery"), "-A", "app.workers.celery_worker", "worker", "--loglevel=info", "-n", "start@%h"]
 ON_A_LESSER_KERNEL = [sys.executable, "-m", "tests.fotograma.lesser_kernel", "seccomp=ENOSYS"]
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
+
+
+@pytest.fixture
+def linux() -> None:
+    """The layers are Linux's."""
+    needs(sys.platform == "linux", "Linux")
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +60,7 @@ def test_worker_comes_and_goes(workers: StartWorkers) -> None:
     assert layers_told() == []
 
 
-@on_linux
+@pytest.mark.usefixtures("linux")
 def test_worker_whose_jail_does_not_hold_does_not_start(environment: dict[str, str]) -> None:
     done = subprocess.run(
         [*ON_A_LESSER_KERNEL, *CELERY],
@@ -73,7 +78,7 @@ def test_worker_whose_jail_does_not_hold_does_not_start(environment: dict[str, s
     assert layers_told() == []
 
 
-@on_linux
+@pytest.mark.usefixtures("linux")
 def test_worker_can_be_told_to_do_without(trusting_worker: Process) -> None:
     trusting_worker.wait_until_healthy()
     [layers] = wait_until(layers_told)
