@@ -1,49 +1,37 @@
 """Working on a segment: probe, frames, join. Each is safe to run twice, for each claim writes under its own token."""
 
-import hashlib
 import itertools
 import os
 import threading
-import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
-from app.database import DATABASE_AWAY, open_session
+from app.database import open_session
 from app.errors import ServiceError
 from app.extractions import admission, lifecycle, results, segment_lifecycle, tasks
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
 from app.extractions.results import Origin, Rows
-from app.extractions.segment_lifecycle import Claim, Range
-from app.extractions.tasks import FinishedFrames, Task
+from app.extractions.segment_lifecycle import Range
+from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
-from app.workers import gathering, presence
+from app.workers import gathering, joining, outcome, presence
 from app.workers.jail import get_limits
 from app.workers.lease import Lease
 from fotograma import cut, extraction
 from fotograma.archive import EntryWriter
 from fotograma.errors import Cancelled, FotogramaError, StorageUnavailable
 from fotograma.jail import Jail
-from fotograma.manifest import Row
 from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
 from fotograma.records import Facts
 
 logger = structlog.get_logger()
-
-# A result is worth waiting for a database that restarts; past that the lease is gone anyway.
-PERSIST_SECONDS = 30.0
-# A worker that was told to stop has ten in all, and one try against a frozen database takes three.
-GIVE_BACK_SECONDS = 4.0
-
-T = TypeVar("T")
 
 
 def work_on_next_segment(*, stopping: threading.Event) -> bool:
@@ -67,28 +55,28 @@ def _work_and_tell(lease: Lease, storage: Storage) -> None:
     """Work, and say in the database how it ended."""
     try:
         if lease.claim.step == Step.JOIN:
-            _join(lease, storage)
+            joining.join(lease, storage)
         else:
             _decode(lease, storage)
     except LeaseLost:
         logger.warning("lease lost, output dropped")
-        _drop_output(lease.claim, storage)
+        outcome.drop_output(lease.claim, storage)
     except Cancelled:
-        _drop_output(lease.claim, storage)
+        outcome.drop_output(lease.claim, storage)
         if lease.lost:
             logger.warning("lease lost, output dropped")
         else:
-            _give_back(lease)
+            outcome.give_back(lease)
     except (FotogramaError, ServiceError, OSError) as error:
-        _drop_output(lease.claim, storage)
+        outcome.drop_output(lease.claim, storage)
         told = error if isinstance(error, FotogramaError) else StorageUnavailable(detail=str(error))
         logger.warning("segment failed", code=told.code.name, detail=told.detail)
-        _fail(lease, told)
+        outcome.fail(lease, told)
     except Exception as error:
         # A mistake of ours: counted like a machine's, so that a mended release finds the work still there.
         logger.exception("segment failed unexpectedly")
-        _drop_output(lease.claim, storage)
-        _fail(lease, StorageUnavailable(detail=type(error).__name__))
+        outcome.drop_output(lease.claim, storage)
+        outcome.fail(lease, StorageUnavailable(detail=type(error).__name__))
 
 
 def _decode(lease: Lease, storage: Storage) -> None:
@@ -108,7 +96,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
             if plan is not None and _answer_from_before(lease, storage, task, plan, facts):
                 return
             ranges = _ranges(plan, facts)
-            first = _persist(
+            first = outcome.persist(
                 lease,
                 lambda session: segment_lifecycle.cut(
                     session,
@@ -126,7 +114,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
         assert plan is not None
         is_last = _take_frames(lease, storage, jail, plan, facts, source=_source(task, facts))
     if is_last:
-        _join(lease, storage)
+        joining.join(lease, storage)
 
 
 def _answer_from_before(lease: Lease, storage: Storage, task: Task, plan: Plan, facts: Facts) -> bool:
@@ -138,10 +126,10 @@ def _answer_from_before(lease: Lease, storage: Storage, task: Task, plan: Plan, 
         return False
     source = _source(task, facts)
     try:
-        archive = _write_archive(lease, storage, task, [before], source=source)
+        archive = joining.write_archive(lease, storage, task, [before], source=source)
     except FileNotFoundError:
         return False
-    _persist(
+    outcome.persist(
         lease,
         lambda session: segment_lifecycle.answer_from_before(
             session,
@@ -160,7 +148,7 @@ def _gather(lease: Lease, storage: Storage, task: Task) -> Task:
     """Have the video's bytes in one object before anything else is done with them."""
     claim = lease.claim
     source = gathering.gather(storage, lease, task)
-    _persist(
+    outcome.persist(
         lease,
         lambda session: admission.record_source(
             session, claim, object_key=source.object_key, size_bytes=source.size_bytes, sha256=source.sha256
@@ -221,12 +209,12 @@ def _take_frames(
     if collected.path == "linear" and claim.range != Range():
         # The index has promised too much. What a linear decode tells of damage it tells of the whole.
         with lease.handing_over():
-            lease.claim = _persist(lease, lambda session: segment_lifecycle.uncut(session, claim))
+            lease.claim = outcome.persist(lease, lambda session: segment_lifecycle.uncut(session, claim))
         return _take_frames(lease, storage, jail, plan, facts, source=source)
     origin = Origin(source=source, engine={**facts.engine, "path": collected.path})
     results.write_rows(storage, place, Rows(origin, collected.rows, collected.thumbnail_bytes))
     with lease.handing_over():
-        join = _persist(
+        join = outcome.persist(
             lease,
             lambda session: segment_lifecycle.finish_frames(
                 session,
@@ -242,73 +230,6 @@ def _take_frames(
     return True
 
 
-def _join(lease: Lease, storage: Storage) -> None:
-    """Copy the entries of all segments into the archive, and say that it is there."""
-    claim = lease.claim
-    with open_session() as session:
-        task = tasks.task_of(session, claim)
-        segments = tasks.finished_segments(session, claim)
-    archive = _write_archive(lease, storage, task, segments)
-    _persist(lease, lambda session: segment_lifecycle.finish_join(session, claim, archive))
-    logger.info("extraction completed", frames=archive.frames, archive_bytes=archive.size_bytes)
-    # The archive holds them now.
-    for segment in segments:
-        _remove(storage, segment.place.segment_prefix)
-
-
-def _write_archive(
-    lease: Lease,
-    storage: Storage,
-    task: Task,
-    parts: Sequence[FinishedFrames],
-    *,
-    source: dict[str, Any] | None = None,
-) -> lifecycle.Archive:
-    """Copy the entries of all parts into one archive; `source` where the manifest calls the video by another name."""
-    place = lease.claim.place
-    digest, size_bytes = hashlib.sha256(), 0
-    with (
-        storage.open_writer(place.archive, content_type="application/zip", filename=task.archive_name) as writer,
-        storage.open_writer(place.thumbnails, content_type="application/octet-stream") as thumbnails,
-    ):
-
-        def write(data: bytes) -> None:
-            nonlocal size_bytes
-            if lease.given_up:
-                raise Cancelled
-            digest.update(data)
-            size_bytes += len(data)
-            writer.write(data)
-
-        archive = EntryWriter(write)
-        rows: list[Row] = []
-        thumbnail_bytes: list[int] = []
-        origin = Origin(source={}, engine={})
-        warnings: list[dict[str, str]] = []
-        for part in parts:
-            of_part = results.read_rows(storage, part.place)
-            origin = of_part.origin if source is None else Origin(source=source, engine=of_part.origin.engine)
-            thumbnail_bytes.extend(of_part.thumbnail_bytes)
-            rows.extend([row.moved(sequence=len(rows), offset=archive.offset) for row in of_part.rows])
-            entries = [row.entry for row in of_part.rows]
-            archive.copy(storage.read(part.entries_key, length=entries[-1].end if entries else 0), entries)
-            for chunk in storage.read(part.place.thumbnails):
-                thumbnails.write(chunk)
-            warnings.extend(warning for warning in part.warnings if warning not in warnings)
-        assert task.plan is not None
-        plan = Plan.from_json(task.plan)
-        summary = extraction.close(archive, rows, warnings, source=origin.source, plan=plan, engine=origin.engine)
-    results.write_rows(storage, place, Rows(origin, rows, thumbnail_bytes))
-    return lifecycle.Archive(
-        key=place.archive,
-        size_bytes=size_bytes,
-        sha256=digest.hexdigest(),
-        frames=summary.frames,
-        warnings=warnings,
-        engine={name: version for name, version in origin.engine.items() if name != "path"},
-    )
-
-
 @contextmanager
 def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
     descriptor = storage.open_descriptor(object_key)
@@ -319,68 +240,3 @@ def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
             yield jail
     finally:
         os.close(descriptor)
-
-
-def _give_back(lease: Lease) -> None:
-    deadline = time.monotonic() + GIVE_BACK_SECONDS
-    try:
-        _persist_until(deadline, lambda session: segment_lifecycle.give_back(session, lease.claim))
-        logger.info("segment given back")
-    except LeaseLost:
-        logger.warning("lease lost")
-    except DATABASE_AWAY as error:
-        logger.warning("segment not given back, its lease runs out", error=str(error).splitlines()[0])
-
-
-def _fail(lease: Lease, error: FotogramaError) -> None:
-    try:
-        _persist(
-            lease,
-            lambda session: segment_lifecycle.fail(session, lease.claim, code=error.code.name, message=error.sentence),
-        )
-    except LeaseLost:
-        logger.warning("lease lost")
-    except Cancelled:
-        _give_back(lease)
-
-
-def _drop_output(claim: Claim, storage: Storage) -> None:
-    """Remove what this holder has written, unless that is what counts: a commit may have come through unheard."""
-    if claim.extraction_id is None:
-        return
-    try:
-        with open_session() as session:
-            if tasks.has_finished(session, claim):
-                return
-    except SQLAlchemyError as error:
-        logger.warning("output left behind", error=str(error).splitlines()[0])
-        return
-    _remove(storage, claim.place.prefix)
-
-
-def _remove(storage: Storage, prefix: str) -> None:
-    """Remove what nobody needs; what can't be removed now, the rounds find."""
-    try:
-        storage.delete_prefix(prefix)
-    except (ServiceError, OSError) as error:
-        logger.warning("output left behind", error=str(error))
-
-
-def _persist(lease: Lease, write: Callable[[Session], T]) -> T:
-    """Write a result, waiting for a database that is away for a moment; a worker that must stop waits for nothing."""
-    return _persist_until(time.monotonic() + PERSIST_SECONDS, write, or_until=lambda: lease.given_up)
-
-
-def _persist_until(
-    deadline: float, write: Callable[[Session], T], *, or_until: Callable[[], bool] = lambda: False
-) -> T:
-    while True:
-        try:
-            with open_session() as session:
-                return write(session)
-        except DATABASE_AWAY:
-            if or_until():
-                raise Cancelled from None
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
