@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.orm import Session
 
 from app.database import get_engine, open_session
 from app.extractions import queries, retention, segment_lifecycle, turns
+from app.extractions.models import Extraction
 from app.extractions.queries import VideoStatus
+from app.extractions.results import Place
 from app.local_stack import broker, postgres
 from app.local_stack.processes import PROJECT, Process, free_port
 from app.notifications import queries as notifications
@@ -165,6 +167,11 @@ def _works() -> dict[str, Callable[[Session], object]]:
         first = queries.list_videos(session, user_id=usual, status=None, cursor=None, limit=200)
         return queries.list_videos(session, user_id=usual, status=None, cursor=first.next_cursor, limit=200)
 
+    def wanted_results(session: Session) -> object:
+        ids = session.scalars(select(Extraction.id).limit(retention.PAGE_KEYS))
+        places = [Place(extraction_id, uuid.uuid4(), 1) for extraction_id in ids]
+        return retention.wanted(session, {place.archive: place for place in places})
+
     works: dict[str, Callable[[Session], object]] = {
         "status page": page(usual),
         "status page, many videos": page(heavy),
@@ -178,7 +185,7 @@ def _works() -> dict[str, Callable[[Session], object]]:
         "quota": lambda session: queries.stored_bytes(session, user_id=usual),
         "quota, many videos": lambda session: queries.stored_bytes(session, user_id=heavy),
         "waiting extractions": lambda session: queries.count_waiting(session, user_id=busy),
-        "wanted results": lambda session: retention.wanted(session, {}),
+        "wanted results": wanted_results,
         "sweep: leases": segment_lifecycle.expire_leases,
         "sweep: claimable": turns.claimable,
         "sweep: mails": notifications.due,
