@@ -73,6 +73,11 @@ fix:
 docs:
     uv run python -m docs.tables
 
+# Write the types of the page's client anew, from what the API says of itself.
+web-client *options:
+    SECRET_KEY=signs-nothing-but-lets-the-API-describe-itself uv run python -c "import json, main; print(json.dumps(main.app.openapi()))" \
+        | npm --prefix web run --silent client -- {{ options }}
+
 # How fast it is beside others: on drawn clips or on files, e.g. `just bench --clip h264_1080p --scale 0.3`.
 bench *options:
     uv run --group bench python -m benchmarks {{ options }}

@@ -1,0 +1,50 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { en } from "./en";
+import { namesIn } from "./messages";
+import type { Key, Text } from "./messages";
+import { ptBR } from "./pt-BR";
+
+const english: Record<Key, Text> = en;
+const keys = Object.keys(english) as Key[];
+
+function sources(folder: string): string {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && /\.(svelte|ts)$/.test(entry.name))
+    .filter((entry) => !/(en|pt-BR|schema|\.test)\.ts$/.test(entry.name))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+    .join("\n");
+}
+
+test("both languages have the same texts", () => {
+  expect(Object.keys(ptBR).sort()).toEqual([...keys].sort());
+});
+
+test("each text asks for the same values in both languages", () => {
+  const different = keys.filter((key) => String(namesIn(english[key])) !== String(namesIn(ptBR[key])));
+  expect(different).toEqual([]);
+});
+
+test("no text is empty, and none was left in English", () => {
+  const words = (text: Text) => (typeof text === "string" ? [text] : [text.one, text.other]);
+  expect(keys.filter((key) => words(ptBR[key]).some((text) => text.trim() === ""))).toEqual([]);
+  // What is long enough to be a sentence is not the same by chance.
+  const same = keys.filter(
+    (key) =>
+      words(english[key]).join().length > 24 && String(words(english[key])) === String(words(ptBR[key])),
+  );
+  expect(same).toEqual([]);
+});
+
+test("each text is used", () => {
+  const code = sources(join(import.meta.dirname, ".."));
+  const quoted = new Set([...code.matchAll(/["'`]([\w-]+(?:\.[\w-]+)+)["'`]/g)].map((match) => match[1]));
+  // Families are looked up by a name that comes from elsewhere: t(`mode.${mode}`), find("problem", code).
+  const families = [
+    ...[...code.matchAll(/`([\w.-]+\.)\$\{/g)].map((match) => match[1] ?? ""),
+    ...[...code.matchAll(/find\("([\w.-]+)"/g)].map((match) => `${match[1] ?? ""}.`),
+  ];
+  const unused = keys.filter((key) => !quoted.has(key) && !families.some((family) => key.startsWith(family)));
+  expect(unused).toEqual([]);
+});
