@@ -16,11 +16,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from fotograma import __version__, linear, sparse
 from fotograma.decoders import Decoders, Unfit
 from fotograma.errors import FotogramaError, InputError, LimitExceeded
-from fotograma.jail import Source
 from fotograma.limits import Limits
 from fotograma.packets import Timeline
 from fotograma.plan import Plan
-from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader
+from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader, Source
 from fotograma.records import Facts, Finished, Picture, Warned
 from fotograma.video import Frame, Video, open_video, quarter_turns
 from fotograma.work import Probed, Work

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fotograma import manifest
 from fotograma.archive import Entry, EntryWriter
 from fotograma.errors import FotogramaError, InputError, StorageUnavailable
-from fotograma.jail import Jail, Source
+from fotograma.jail import Jail
 from fotograma.limits import Limits
 from fotograma.manifest import Namer, Row
 from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
+from fotograma.readers import Source
 from fotograma.records import Facts, Finished, Picture, Warned
 from fotograma.selection import choose
 

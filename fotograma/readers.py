@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Protocol, Self
 
 READ_REQUEST = struct.Struct("<QI")
@@ -20,6 +21,10 @@ class RandomReader(Protocol):
     def read_at(self, offset: int, size: int) -> bytes:
         """The bytes from `offset`; fewer than `size` only at the end."""
         ...
+
+
+Source = Path | int | RandomReader
+"""A path, an open descriptor (which stays the caller's), or a reader."""
 
 
 class OffsetReader(ABC):

@@ -16,9 +16,9 @@ import psutil
 
 from fotograma.errors import Cause, FotogramaError
 from fotograma.extraction import extract
-from fotograma.jail import Source
 from fotograma.limits import Limits
 from fotograma.plan import Plan
+from fotograma.readers import Source
 from tests.clips import read_number
 from tests.fotograma.conftest import Archive
 

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from fotograma.extraction import Summary, extract
-from fotograma.jail import Source
 from fotograma.plan import Plan
+from fotograma.readers import Source
 from tests.clips import Clip, Pixels, draw_clip, read_number
 
 
