@@ -24,6 +24,7 @@ from app.api import (
     frames,
     health,
     imports,
+    metrics,
     tus,
     tus_headers,
     upload,
@@ -52,7 +53,21 @@ def create_app() -> FastAPI:
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
-    for part in (users, auth, upload, tus, imports, videos, events, extractions, frames, webhooks, files, health):
+    for part in (
+        users,
+        auth,
+        upload,
+        tus,
+        imports,
+        videos,
+        events,
+        extractions,
+        frames,
+        webhooks,
+        files,
+        health,
+        metrics,
+    ):
         app.include_router(part.router)
 
     app.add_middleware(BodyLimit)

@@ -99,6 +99,16 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(3, gt=0, description="How often a worker renews its lease.")
     sweep_seconds: float = Field(3, gt=0, description="How often lost work and mail are looked for.")
     log_json: bool = Field(False, description="Log lines as JSON.")
+    metrics_networks: str = Field(
+        "127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+        description="Networks that may read `/metrics`, by comma; what comes through a proxy needs METRICS_TOKEN.",
+    )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Who sends it as `Authorization: Bearer` may read `/metrics` from anywhere."
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which a worker answers `/metrics`; 0: none."
+    )
 
     @field_validator("secret_key")
     @classmethod
@@ -119,13 +129,13 @@ class Settings(BaseSettings):
             raise ValueError("MAIL_FROM must be an address, as in: Fotograma <no-reply@example.com>")
         return sender
 
-    @field_validator("outbound_networks")
+    @field_validator("outbound_networks", "metrics_networks")
     @classmethod
     def _networks_are_networks(cls, networks: str) -> str:
         try:
             _networks(networks)
         except ValueError as error:
-            raise ValueError(f"OUTBOUND_NETWORKS must be networks by comma, as 10.1.0.0/16: {error}") from None
+            raise ValueError(f"must be networks by comma, as 10.1.0.0/16: {error}") from None
         return networks
 
     @model_validator(mode="after")
@@ -138,6 +148,11 @@ class Settings(BaseSettings):
     def outbound_allowed(self) -> list[IPNetwork]:
         """What OUTBOUND_NETWORKS says."""
         return _networks(self.outbound_networks)
+
+    @property
+    def metrics_allowed(self) -> list[IPNetwork]:
+        """What METRICS_NETWORKS says."""
+        return _networks(self.metrics_networks)
 
     @property
     def database_url(self) -> URL:

@@ -1,4 +1,4 @@
-"""One log line for each request, and an id that all lines of a request carry."""
+"""One log line for each request, an id that all lines of a request carry, and what is counted of each."""
 
 import time
 
@@ -8,12 +8,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from app import metrics
 from app.api import error_responses
 from app.database import new_id
 
 logger = structlog.get_logger()
 
 CLIENT_WENT_AWAY = 499
+# Whatever else a client makes up is one label.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestLog:
@@ -40,11 +43,17 @@ class RequestLog:
                 headers["X-Request-Id"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
+            metrics.sent_bytes.inc(len(message.get("body", b"")))
+
+        async def receive_counted() -> Message:
+            message = await receive()
+            metrics.received_bytes.inc(len(message.get("body", b"")))
+            return message
 
         clear_contextvars()
         bind_contextvars(request_id=request_id)
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive_counted, send_with_id)
         except ClientDisconnect:
             status = CLIENT_WENT_AWAY
         except Exception:
@@ -53,12 +62,19 @@ class RequestLog:
                 raise
             await error_responses.unexpected()(scope, receive, send_with_id)
         finally:
+            seconds = time.perf_counter() - begun
+            # As the router left it: the template and what stood in its places.
+            route = getattr(scope.get("route"), "path", "unmatched")
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.request_seconds.labels(method, route, str(status or CLIENT_WENT_AWAY)).observe(seconds)
+            ids = {name: str(value) for name, value in scope.get("path_params", {}).items() if name.endswith("_id")}
             logger.info(
                 "request",
                 method=scope["method"],
                 # Without the query, where signed links carry their signature.
                 path=scope["path"],
                 status=status,
-                milliseconds=round((time.perf_counter() - begun) * 1000, 1),
+                milliseconds=round(seconds * 1000, 1),
+                **ids,
             )
             clear_contextvars()

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app import changes, task_queue
+from app import changes, metrics, task_queue
 from app.accounts.models import User
 from app.database import after_commit
 from app.extractions.errors import ExtractionEnded, TooManyWaiting
@@ -217,6 +217,8 @@ def _end(session: Session, extraction_id: uuid.UUID, *, status: Status, **values
     )
     if extraction is not None:
         _owe_calls(session, extraction)
+        ended = metrics.extractions_ended.labels(status.value, extraction.error_code or "")
+        after_commit(session, ended.inc)
     return extraction
 
 

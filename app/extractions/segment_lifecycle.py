@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app import task_queue
+from app import metrics, task_queue
 from app.database import after_commit
 from app.extractions import lifecycle, turns
 from app.extractions.errors import LeaseLost
@@ -55,6 +55,7 @@ class Claim:
     step: Step
     number: int
     range: Range
+    user_id: uuid.UUID
 
     @property
     def place(self) -> Place:
@@ -97,6 +98,7 @@ def give_back(session: Session, claim: Claim) -> None:
     """The worker is told to stop: somebody else goes on, and nothing is counted."""
     _write(session, claim, status=Status.PENDING, lease_expires_at=None, worker=None)
     after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
+    after_commit(session, metrics.recoveries.labels("given back").inc)
 
 
 def record_source(session: Session, claim: Claim, *, object_key: str, size_bytes: int, sha256: str) -> None:
@@ -269,6 +271,7 @@ def fail(session: Session, claim: Claim, *, code: str, message: str) -> None:
                 **{counter.key: failures + 1},
             )
             after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))
+            after_commit(session, metrics.retries.labels(counter.key).inc)
             return
     _write(session, claim, status=Status.FAILED, lease_expires_at=None, completed_at=func.now())
     _give_up(session, claim, code=code, message=message)
@@ -294,6 +297,8 @@ def expire_leases(session: Session) -> int:
         if segment.losses < LOSSES:
             segment.status = Status.PENDING
             waiting_again += 1
+            after_commit(session, metrics.retries.labels("losses").inc)
+            after_commit(session, metrics.recoveries.labels("lease ran out").inc)
         else:
             segment.status = Status.FAILED
             _give_up(session, _claim(segment), code="LOST", message=CODES["LOST"].sentence)
@@ -336,6 +341,7 @@ def _claim(segment: Segment) -> Claim:
         step=Step(segment.step),
         number=segment.number,
         range=Range(segment.start_pts, segment.end_pts),
+        user_id=segment.user_id,
     )
 
 

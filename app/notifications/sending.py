@@ -5,6 +5,7 @@ import time
 
 import structlog
 
+from app import metrics
 from app.database import open_session
 from app.notifications import lifecycle, messages, smtp
 
@@ -44,20 +45,24 @@ def send_due_emails(
             with open_session() as session:
                 mark(session, email, error=str(refusal))
             log.warning("email refused", error=str(refusal), final=refusal.is_final)
+            metrics.mails.labels("refused for good" if refusal.is_final else "refused for now").inc()
         except smtp.ServerUnavailable as error:
             with open_session() as session:
                 lifecycle.mark_retry(session, email, error=str(error))
             log.warning("mail server unavailable", error=str(error))
+            metrics.mails.labels("server unavailable").inc()
             # The others wait for the next ring instead of each spending a timeout here.
             return sent
         except Exception as error:
             # Whatever is wrong with one mail must not keep back the others.
             log.exception("email could not be sent")
+            metrics.mails.labels("unexpected").inc()
             with open_session() as session:
                 lifecycle.mark_retry(session, email, error=f"{type(error).__name__}: {error}")
         else:
             with open_session() as session:
                 lifecycle.mark_sent(session, email)
             log.info("email sent")
+            metrics.mails.labels("sent").inc()
             sent += 1
     return sent

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from app import metrics
 from app.database import open_session
 from app.outbound import AddressRefused, Outbound, Unreachable
 from app.webhooks import delivery_lifecycle, signing
@@ -72,6 +73,7 @@ def _send(claim: Claim, outbound: Outbound, *, deadline: float) -> bool:
         else:
             delivery_lifecycle.mark_retry(session, claim, error=error or "", response_status=status)
     log.info("webhook called", status=status, error=error)
+    metrics.webhook_calls.labels("taken" if error is None else "not taken").inc()
     return error is None
 
 

@@ -4,9 +4,10 @@ import os
 import threading
 from typing import Any
 
+import structlog
 from celery import signals
 
-from app import task_queue
+from app import metrics, task_queue
 from app.logs import set_up_logs
 from app.notifications import sending, smtp
 from app.outbound import get_outbound
@@ -16,6 +17,7 @@ from app.webhooks import sending as calling
 from app.workers import extraction, jail, maintenance, presence
 
 app = task_queue.get_celery()
+logger = structlog.get_logger()
 
 _stopping = threading.Event()
 # Ten are promised. Whoever hangs then, in a mail server or a frozen database, is left: leases and holds run out.
@@ -54,10 +56,20 @@ def _begin(**_: Any) -> None:
 @signals.worker_ready.connect
 def _begin_rounds(**_: Any) -> None:
     threading.Thread(target=maintenance.sweep_until, args=(_stopping,), name="sweep", daemon=True).start()
+    _answer_prometheus()
     presence_words = {"layers": jail.tried_layers()}
     threading.Thread(
         target=presence.tell_until, args=(_stopping,), kwargs=presence_words, name="presence", daemon=True
     ).start()
+
+
+def _answer_prometheus() -> None:
+    if port := get_settings().worker_metrics_port:
+        try:
+            metrics.serve(port=port)
+        except OSError as error:
+            # Another worker of this machine has it; work is more than being watched.
+            logger.warning("metrics not served", port=port, error=str(error))
 
 
 @signals.worker_shutting_down.connect

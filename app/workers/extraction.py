@@ -3,13 +3,15 @@
 import itertools
 import os
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
+from app import metrics
 from app.database import open_session
 from app.errors import ServiceError
 from app.extractions import admission, lifecycle, results, segment_lifecycle, tasks
@@ -21,7 +23,7 @@ from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
 from app.workers import gathering, joining, outcome, presence
-from app.workers.jail import get_limits
+from app.workers.jail import count_failure, get_limits
 from app.workers.lease import Lease
 from fotograma import cut, extraction
 from fotograma.archive import EntryWriter
@@ -42,17 +44,25 @@ def work_on_next_segment(*, stopping: threading.Event) -> bool:
         claim = segment_lifecycle.claim_segment(session, worker=presence.NAME)
     if claim is None:
         return False
+    began = time.monotonic()
+    metrics.segments_claimed.labels(claim.step).inc()
     with structlog.contextvars.bound_contextvars(
-        extraction_id=str(claim.extraction_id), segment=claim.number, attempt=claim.token
+        user_id=str(claim.user_id),
+        video_id=str(claim.video_id),
+        extraction_id=str(claim.extraction_id),
+        segment_id=str(claim.segment_id),
+        segment=claim.number,
+        attempt=claim.token,
     ):
         logger.info("segment claimed", step=claim.step)
         with Lease(claim, stopping=stopping) as lease:
-            _work_and_tell(lease, get_storage())
+            how = _work_and_tell(lease, get_storage())
+    metrics.segment_seconds.labels(claim.step, how).observe(time.monotonic() - began)
     return True
 
 
-def _work_and_tell(lease: Lease, storage: Storage) -> None:
-    """Work, and say in the database how it ended."""
+def _work_and_tell(lease: Lease, storage: Storage) -> Literal["done", "lost", "given back", "failed"]:
+    """Work, say in the database how it ended, and tell the same here."""
     try:
         if lease.claim.step == Step.JOIN:
             joining.join(lease, storage)
@@ -61,22 +71,28 @@ def _work_and_tell(lease: Lease, storage: Storage) -> None:
     except LeaseLost:
         logger.warning("lease lost, output dropped")
         outcome.drop_output(lease.claim, storage)
+        return "lost"
     except Cancelled:
         outcome.drop_output(lease.claim, storage)
         if lease.lost:
             logger.warning("lease lost, output dropped")
-        else:
-            outcome.give_back(lease)
+            return "lost"
+        outcome.give_back(lease)
+        return "given back"
     except (FotogramaError, ServiceError, OSError) as error:
         outcome.drop_output(lease.claim, storage)
         told = error if isinstance(error, FotogramaError) else StorageUnavailable(detail=str(error))
         logger.warning("segment failed", code=told.code.name, detail=told.detail)
+        count_failure(told)
         outcome.fail(lease, told)
+        return "failed"
     except Exception as error:
         # A mistake of ours: counted like a machine's, so that a mended release finds the work still there.
         logger.exception("segment failed unexpectedly")
         outcome.drop_output(lease.claim, storage)
         outcome.fail(lease, StorageUnavailable(detail=type(error).__name__))
+        return "failed"
+    return "done"
 
 
 def _decode(lease: Lease, storage: Storage) -> None:
@@ -92,6 +108,8 @@ def _decode(lease: Lease, storage: Storage) -> None:
     with _open_jail(storage, task.object_key) as jail:
         lease.on_given_up(jail.kill)
         facts = jail.probe(stream=plan.stream if plan else None)
+        logger.info("video probed", jail_pid=jail.pid, size_bytes=task.size_bytes)
+        metrics.source_bytes.inc(task.size_bytes)
         if claim.step == Step.PROBE:
             if plan is not None and _answer_from_before(lease, storage, task, plan, facts):
                 return
@@ -205,7 +223,9 @@ def _take_frames(
             thumbnails=thumbnails.write,
         )
         for _ in frames:
+            metrics.frames.inc()
             lease.frames_done = len(collected.rows)
+    logger.info("frames taken", jail_pid=jail.pid, frames=len(collected.rows), path=collected.path)
     if collected.path == "linear" and claim.range != Range():
         # The index has promised too much. What a linear decode tells of damage it tells of the whole.
         with lease.handing_over():

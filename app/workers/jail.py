@@ -4,8 +4,10 @@ from functools import lru_cache
 
 import structlog
 
+from app import metrics
 from app.settings import get_settings
 from fotograma import trial
+from fotograma.errors import Cause, FotogramaError
 from fotograma.limits import Limits
 from fotograma.records import LAYERS
 
@@ -39,3 +41,26 @@ def tried_layers() -> dict[str, str]:
     layers = {layer.name: layer.detail for layer in tried if layer.name in LAYERS}
     logger.info("jail tried out", **layers)
     return layers
+
+
+def count_failure(error: FotogramaError) -> None:
+    """Count what the jail has stopped, by the layer that did."""
+    code = error.code.name
+    if error.code.cause in (Cause.LIMIT, Cause.CRASH) or code == "JAIL_INCOMPLETE":
+        metrics.jail_failures.labels(_layer(code, error.detail), code).inc()
+
+
+def _layer(code: str, detail: str) -> str:
+    if code == "JAIL_INCOMPLETE":
+        # Told as "name: why; name: why".
+        return detail.partition(":")[0]
+    if detail == "SIGSYS":
+        return "seccomp"
+    if code == "LIMIT_MEMORY" or detail == "processor time":
+        return "rlimits"
+    if code == "LIMIT_TIME":
+        return "wall clock"
+    if detail.startswith(("SIG", "status ")):
+        return "process"
+    # What came out of it was too much or made no sense to its parent.
+    return "records"

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from app import metrics
 from app.database import open_session
 from app.extractions import lifecycle, results, segment_lifecycle, tasks
 from app.extractions.results import Origin, Rows
@@ -79,6 +80,7 @@ def write_archive(
         plan = Plan.from_json(task.plan)
         summary = extraction.close(archive, rows, warnings, source=origin.source, plan=plan, engine=origin.engine)
     results.write_rows(storage, place, Rows(origin, rows, thumbnail_bytes))
+    metrics.archive_bytes.inc(size_bytes)
     return lifecycle.Archive(
         key=place.archive,
         size_bytes=size_bytes,

@@ -221,7 +221,9 @@ class TestHolding:
 def everything(asked) -> list[object]:
     """All that the database says of an extraction."""
     with open_session() as session:
-        state = tasks.task_of(session, Claim(None, 0, asked.video.id, asked.extraction_id, Step.JOIN, 0, Range()))
+        state = tasks.task_of(
+            session, Claim(None, 0, asked.video.id, asked.extraction_id, Step.JOIN, 0, Range(), asked.video.user_id)
+        )
         rows = [
             *session.scalars(select(Extraction).where(Extraction.id == asked.extraction_id)),
             *session.scalars(select(Segment).where(Segment.extraction_id == asked.extraction_id)),
