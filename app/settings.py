@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     import_by_url: bool = Field(False, description="Whether users may have videos fetched from addresses they name.")
     import_seconds: float = Field(900, gt=0, description="Time one import may take; a worker is busy with it.")
     user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")
+    user_videos: int = Field(10_000, ge=1, description="Videos a user may keep.")
+    user_uploads_a_day: int = Field(
+        1000, ge=1, description="Uploads and imports of one user from midnight to midnight, UTC."
+    )
     user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")
     user_event_streams: int = Field(20, ge=1, description="Streams of events one user may hold open per API process.")

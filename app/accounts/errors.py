@@ -5,6 +5,7 @@ SignupClosed        Forbidden
 WrongPassword       Forbidden
 BadCredentials      Unauthenticated
 BadToken            Unauthenticated
+BadOrigin           Forbidden
 TooManySignIns      TooMany
 """
 
@@ -39,6 +40,12 @@ class BadToken(Unauthenticated):
     """The token is not valid, or not any more; sign in again."""
 
     code = "BAD_TOKEN"
+
+
+class BadOrigin(Forbidden):
+    """A session's cookie may only be used from the service's own pages; programs send a token instead."""
+
+    code = "BAD_ORIGIN"
 
 
 class TooManySignIns(TooMany):

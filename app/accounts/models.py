@@ -2,11 +2,14 @@
 
 import datetime
 import uuid
+from typing import Any, Literal
 
-from sqlalchemy import ForeignKey, Index, func, text
+from sqlalchemy import ForeignKey, Index, Text, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, new_id
+
+Role = Literal["user", "admin"]
 
 
 class User(Base):
@@ -19,9 +22,24 @@ class User(Base):
     email: Mapped[str]
     password_hash: Mapped[str]
     locale: Mapped[str] = mapped_column(default="en")
+    time_zone: Mapped[str] = mapped_column(default="UTC", server_default="UTC")
+    """By its IANA name."""
+    mail: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether the outcome of extractions is mailed; what concerns the account always is."""
+    default_plan: Mapped[dict[str, Any] | None]
+    """For uploads that say nothing of frames."""
+    role: Mapped[Role] = mapped_column(Text, default="user", server_default="user")
+    email_confirmed_at: Mapped[datetime.datetime | None]
+    quotas: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """What an admin allows this user other than the settings do, by the name of the quota."""
     token_version: Mapped[int] = mapped_column(default=0)
     """Raised to end every session at once: tokens carry the version they were made under."""
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def email_confirmed(self) -> bool:
+        """Whether the address was shown to be the user's."""
+        return self.email_confirmed_at is not None
 
 
 class RefreshToken(Base):
@@ -36,3 +54,15 @@ class RefreshToken(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime.datetime]
     used_at: Mapped[datetime.datetime | None]
+
+
+class BrowserSession(Base):
+    """What the cookie of a browser stands for; its end moves on while it is used."""
+
+    __tablename__ = "browser_sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime.datetime]

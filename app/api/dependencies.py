@@ -4,15 +4,17 @@ import uuid
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import OAuth2PasswordBearer
+from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 from structlog.contextvars import bind_contextvars
 
-from app.accounts import access_tokens, queries
-from app.accounts.access_tokens import AccessToken
+from app.accounts import access_tokens, queries, session_lifecycle
+from app.accounts.credentials import Credential, SessionToken, hash_of
 from app.accounts.models import User
+from app.accounts.queries import Asker
+from app.api import session_cookie
 from app.database import open_session
 from app.errors import Unauthenticated
 from app.settings import Settings, get_settings
@@ -34,30 +36,47 @@ def get_session() -> Iterator[Session]:
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 
 bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
+cookie = APIKeyCookie(name=session_cookie.NAME, auto_error=False)
 
 
-async def get_access_token(text: Annotated[str | None, Depends(bearer)]) -> AccessToken:
+async def get_credential(
+    request: Request, token: Annotated[str | None, Depends(bearer)], secret: Annotated[str | None, Depends(cookie)]
+) -> Credential:
     """What the asker has shown, or 401; whether its session goes on is not asked yet."""
-    if text is None:
+    if token is not None:
+        return access_tokens.read(token)
+    if secret is None:
         raise Unauthenticated
-    return access_tokens.read(text)
+    session_cookie.check_origin(request)
+    return SessionToken(hash_of(secret))
 
 
-AccessTokenDep = Annotated[AccessToken, Depends(get_access_token)]
-
-
-async def get_current_user(token: AccessTokenDep) -> User:
-    """Who asks, or 401; known before any of the body is read."""
-    user = await run_in_threadpool(_user_of, token)
+async def get_asker(
+    credential: Annotated[Credential, Depends(get_credential)], request: Request, response: Response
+) -> Asker:
+    """Who asks and by what right, or 401; known before any of the body is read."""
+    asker, goes_on = await run_in_threadpool(_ask, credential)
+    if goes_on:
+        session_cookie.set_session_cookie(response, request.cookies[session_cookie.NAME])
     # Bound here and not in the thread, whose context ends with it.
-    bind_contextvars(user_id=str(user.id))
-    return user
+    bind_contextvars(user_id=str(asker.user.id))
+    return asker
 
 
-def _user_of(token: AccessToken) -> User:
+def _ask(credential: Credential) -> tuple[Asker, bool]:
     # A transaction of its own: an upload or a stream of events must not hold a connection for as long as it lasts.
     with open_session() as session:
-        return queries.user_of_access_token(session, token)
+        asker = queries.asker(session, credential)
+        opened = asker.browser_session
+        return asker, opened is not None and session_lifecycle.extend(opened)
+
+
+AskerDep = Annotated[Asker, Depends(get_asker)]
+
+
+async def get_current_user(asker: AskerDep) -> User:
+    """Who asks, or 401."""
+    return asker.user
 
 
 CurrentUser = Annotated[User, Depends(get_current_user)]

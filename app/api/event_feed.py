@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import changes
 from app.accounts import queries as accounts
-from app.accounts.access_tokens import AccessToken
+from app.accounts.credentials import Credential
 from app.api.schemas import VideoView
 from app.changes import Change
 from app.database import open_session
@@ -53,8 +53,9 @@ class TooManyStreams(TooMany):
 class Subscription:
     """One listener."""
 
-    def __init__(self, token: AccessToken, *, since: datetime.datetime | None) -> None:
-        self.token = token
+    def __init__(self, credential: Credential, *, user_id: uuid.UUID, since: datetime.datetime | None) -> None:
+        self.credential = credential
+        self.user_id = user_id
         self.since = since
         """What changed before this it knows; None: it knows nothing."""
         self.awaits_snapshot = True
@@ -120,10 +121,12 @@ class Feed:
             tasks.create_task(self._end_the_signed_out())
 
     @contextmanager
-    def subscribe(self, token: AccessToken, *, since: datetime.datetime | None) -> Iterator[Subscription]:
+    def subscribe(
+        self, credential: Credential, *, user_id: uuid.UUID, since: datetime.datetime | None
+    ) -> Iterator[Subscription]:
         """Listen, beginning with how things stand."""
-        subscription = Subscription(token, since=since)
-        of_user = self._subscriptions.setdefault(token.user_id, set())
+        subscription = Subscription(credential, user_id=user_id, since=since)
+        of_user = self._subscriptions.setdefault(user_id, set())
         if len(of_user) >= get_settings().user_event_streams:
             raise TooManyStreams
         of_user.add(subscription)
@@ -135,7 +138,7 @@ class Feed:
         finally:
             of_user.discard(subscription)
             if not of_user:
-                self._subscriptions.pop(token.user_id, None)
+                self._subscriptions.pop(user_id, None)
 
     def end(self) -> None:
         """This process is about to end: so do the streams, which would hold it up."""
@@ -200,11 +203,11 @@ class Feed:
             subscriptions = self._all()
             if not subscriptions:
                 continue
-            tokens = {subscription.token for subscription in subscriptions}
+            credentials = {subscription.credential for subscription in subscriptions}
             with suppress(SQLAlchemyError):
-                good = await to_thread.run_sync(_still_good, tokens, limiter=self._threads)
+                good = await to_thread.run_sync(_still_good, credentials, limiter=self._threads)
                 for subscription in subscriptions:
-                    if subscription.token not in good:
+                    if subscription.credential not in good:
                         subscription.end()
 
 
@@ -252,7 +255,7 @@ def _read(batch: _Batch) -> _Read:
         snapshots = []
         for subscription in batch.snapshots:
             since = (subscription.since - MARGIN) if subscription.since else now - RECENTLY
-            recent = watching.read_recent(session, user_id=subscription.token.user_id, since=since)
+            recent = watching.read_recent(session, user_id=subscription.user_id, since=since)
             events: dict[uuid.UUID | None, ServerSentEvent] = {
                 state.video.id: _event("video", VideoView.model_validate(state).model_dump_json())
                 for state in recent.states
@@ -271,9 +274,9 @@ def _read(batch: _Batch) -> _Read:
     return _Read(snapshots=snapshots, changed=changed)
 
 
-def _still_good(tokens: set[AccessToken]) -> set[AccessToken]:
+def _still_good(credentials: set[Credential]) -> set[Credential]:
     with open_session() as session:
-        return accounts.still_good(session, tokens)
+        return accounts.still_good(session, credentials)
 
 
 def _event(kind: str, data: str, *, at: datetime.datetime | None = None) -> ServerSentEvent:

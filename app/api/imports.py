@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.api.dependencies import CurrentUser, SessionDep
 from app.api.error_responses import documented
-from app.api.plans import BadPlan, plan_of_json
+from app.api.plans import BadPlan, default_plan, plan_of_json
 from app.api.schemas import VideoView
 from app.errors import Unauthenticated
 from app.extractions import admission
@@ -23,9 +23,9 @@ class Import(BaseModel):
     """What to fetch, and which frames of it."""
 
     url: Annotated[str, Field(max_length=2048, description="Of http or https.", examples=["https://example.com/a.mp4"])]
-    plan: dict[str, Any] = Field(
-        default={"mode": "every", "seconds": 1},
-        description="Which frames and how they are written.",
+    plan: dict[str, Any] | None = Field(
+        default=None,
+        description="Which frames and how they are written; without it your `default_plan`, or one frame a second.",
         examples=[{"mode": "every", "seconds": 2}],
     )
     extract: bool = Field(default=True, description="`false`: only look at the video.")
@@ -42,7 +42,9 @@ def import_video(asked: Import, response: Response, session: SessionDep, user: C
 
     What goes wrong while it is fetched makes it FAILED. Operators switch this on by `IMPORT_BY_URL`.
     """
-    plan = plan_of_json(asked.plan) if asked.extract else None
+    plan = None
+    if asked.extract:
+        plan = default_plan(user) if asked.plan is None else plan_of_json(asked.plan)
     state = admission.begin_import(session, user_id=user.id, url=asked.url, plan=plan)
     response.headers["Location"] = f"/videos/{state.video.id}"
     return state

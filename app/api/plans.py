@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from app.accounts.models import User
 from app.errors import Invalid
 from fotograma.errors import PlanError
 from fotograma.plan import Every, Plan, parse_seconds
@@ -25,8 +26,8 @@ def plan_of_json(values: Mapping[str, Any]) -> Plan:
         raise BadPlan(error.sentence) from error
 
 
-def plan_of_form(fields: Mapping[str, str]) -> Plan | None:
-    """The plan that a form asks for: `interval` or `plan`, one frame a second without either; None: `extract=false`."""
+def plan_of_form(fields: Mapping[str, str], *, user: User) -> Plan | None:
+    """The plan that a form asks for: `interval` or `plan`, the user's own without either; None: `extract=false`."""
     asked = fields.keys() & {"interval", "plan"}
     if len(asked) == 2:
         raise BadPlan("Give `interval` or `plan`, not both.")
@@ -43,7 +44,12 @@ def plan_of_form(fields: Mapping[str, str]) -> Plan | None:
         except (ValueError, RecursionError):
             raise BadPlan("`plan` must be JSON.") from None
         return plan_of_json(values)
-    return _plan_of_interval(fields.get("interval", "1"))
+    return _plan_of_interval(fields["interval"]) if "interval" in fields else default_plan(user)
+
+
+def default_plan(user: User) -> Plan:
+    """What the user wants where a request says nothing of frames: one frame a second, unless another was chosen."""
+    return plan_of_json({"mode": "every", "seconds": 1} if user.default_plan is None else user.default_plan)
 
 
 def _plan_of_interval(text: str) -> Plan:

@@ -71,7 +71,7 @@ async def begin_upload(request: Request, response: Response, user: CurrentUser, 
         filename=fields.get("filename") or fields.get("name") or "",
         size_bytes=size_bytes,
         metadata_header=header,
-        plan=plan_of_form(fields),
+        plan=plan_of_form(fields, user=user),
     )
     response.headers["Location"] = f"/uploads/{upload.id}"
     if brings_bytes or not size_bytes:

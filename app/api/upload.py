@@ -7,6 +7,7 @@ from anyio import CancelScope
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
 
+from app.accounts.models import User
 from app.api.dependencies import CurrentUser, StorageDep
 from app.api.error_responses import documented
 from app.api.multipart import FORM_MAX_BYTES, FieldRepeated, Form, FormTooLarge, NoFile
@@ -33,9 +34,8 @@ FORM = {
         "file": {"type": "string", "format": "binary", "description": "The video."},
         "interval": {
             "type": "string",
-            "default": "1",
             "examples": ["2", "0.5"],
-            "description": "One frame each so many seconds.",
+            "description": "One frame each so many seconds; without it or `plan` your `default_plan`, or one a second.",
         },
         "plan": {
             "type": "string",
@@ -82,7 +82,7 @@ async def upload_video(request: Request, response: Response, user: CurrentUser, 
         _open, user.id, declared_bytes=int(request.headers.get("Content-Length", 0)) - FORM_MAX_BYTES
     )
     try:
-        arrival = await _store(request, storage, form, upload=upload, room=room)
+        arrival = await _store(request, storage, form, upload=upload, room=room, user=user)
         state = await in_upload_thread(_admit, storage, upload, arrival)
     except DATABASE_AWAY:
         # Its row can't be reached now, and waiting for that would only keep the client: the hourly round drops it.
@@ -98,12 +98,13 @@ async def upload_video(request: Request, response: Response, user: CurrentUser, 
 class _Arrival:
     """The file on its way into storage: counted, hashed, and refused as soon as it can be."""
 
-    def __init__(self, form: Form, writer: ObjectWriter, *, room: int) -> None:
+    def __init__(self, form: Form, writer: ObjectWriter, *, room: int, user: User) -> None:
         self.form = form
         self.size_bytes = 0
         self.sha256 = hashlib.sha256()
         self._writer = writer
         self._room = room
+        self._user = user
 
     def take(self, batch: bytes) -> None:
         """The next piece of the form."""
@@ -112,7 +113,7 @@ class _Arrival:
             return
         if not self.size_bytes:
             # Fields that came before the file are told to be wrong before all of it was sent.
-            plan_of_form(self.form.fields)
+            plan_of_form(self.form.fields, user=self._user)
         self.size_bytes += len(data)
         if self.size_bytes > get_settings().upload_max_bytes:
             raise VideoTooLarge
@@ -124,7 +125,7 @@ class _Arrival:
     def end(self) -> None:
         """The body has ended."""
         self.filename = self.form.end()
-        self.plan = plan_of_form(self.form.fields)
+        self.plan = plan_of_form(self.form.fields, user=self._user)
 
 
 def _open(user_id: uuid.UUID, *, declared_bytes: int) -> tuple[Upload, int]:
@@ -138,11 +139,11 @@ def _open(user_id: uuid.UUID, *, declared_bytes: int) -> tuple[Upload, int]:
         return lifecycle.open_upload(session, user_id=user_id), room
 
 
-async def _store(request: Request, storage: Storage, form: Form, *, upload: Upload, room: int) -> _Arrival:
+async def _store(request: Request, storage: Storage, form: Form, *, upload: Upload, room: int, user: User) -> _Arrival:
     """Write the file of the form into storage; it is there for good once this returns."""
     writing = storage.open_writer(upload.object_key, content_type="application/octet-stream")
     async with contextmanager_in_threadpool(writing) as writer:
-        arrival = _Arrival(form, writer, room=room)
+        arrival = _Arrival(form, writer, room=room, user=user)
         async for batch in batches(request, longest=lifecycle.UPLOAD_LONGEST):
             await in_upload_thread(arrival.take, batch)
         arrival.end()

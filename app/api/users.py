@@ -1,19 +1,21 @@
 """Accounts."""
 
-import datetime
-import uuid
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, EmailStr, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.accounts import errors, lifecycle
 from app.accounts.models import User
-from app.api.dependencies import CurrentUser, SessionDep, address_of
+from app.api.account_schemas import UsageView, UserView
+from app.api.dependencies import CurrentUser, SessionDep, SettingsDep, address_of
 from app.api.error_responses import documented
+from app.api.plans import BadPlan, plan_of_json
 from app.errors import Unauthenticated
 from app.extractions import lifecycle as extractions
+from app.extractions import usage
 from app.settings import get_settings
 
 router = APIRouter(prefix="/users", tags=["users"])
@@ -42,6 +44,19 @@ Locale = Annotated[
 Password = Annotated[str, Field(max_length=1024, examples=["a long sentence"]), AfterValidator(_check_length)]
 
 
+def _check_time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise PydanticCustomError("time_zone_unknown", "must be a time zone's IANA name, such as America/Sao_Paulo")
+    return name
+
+
+TimeZone = Annotated[
+    str,
+    Field(max_length=64, description="By its IANA name.", examples=["America/Sao_Paulo"]),
+    AfterValidator(_check_time_zone),
+]
+
+
 class NewUser(BaseModel):
     """What a new account needs."""
 
@@ -54,6 +69,13 @@ class UserChange(BaseModel):
     """What to change; what is left out stays."""
 
     locale: Locale | None = None
+    time_zone: TimeZone | None = None
+    mail: bool | None = Field(default=None, description="Whether the outcome of extractions is mailed.")
+    default_plan: dict[str, Any] | None = Field(
+        default=None,
+        description="For uploads that say nothing of frames; null: one frame a second.",
+        examples=[{"mode": "every", "seconds": 2}],
+    )
     password: Password | None = Field(default=None, description="The new one.")
     current_password: str | None = Field(default=None, description="Needed for a new password.")
 
@@ -62,17 +84,6 @@ class UserChange(BaseModel):
         if self.password is not None and self.current_password is None:
             raise PydanticCustomError("current_password_missing", "a new password needs current_password")
         return self
-
-
-class UserView(BaseModel):
-    """An account as its owner sees it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: uuid.UUID
-    email: str
-    locale: str
-    created_at: datetime.datetime
 
 
 @router.post(
@@ -93,17 +104,28 @@ def read_me(user: CurrentUser) -> User:
 @router.patch(
     "/me",
     response_model=UserView,
-    responses=documented(Unauthenticated, errors.WrongPassword, errors.TooManySignIns),
+    responses=documented(Unauthenticated, errors.WrongPassword, errors.TooManySignIns, BadPlan),
 )
 def change_me(session: SessionDep, user: CurrentUser, change: UserChange, request: Request) -> User:
-    """Change the language or the password. A new password ends every session, this one too: sign in with it."""
+    """Change what you chose, or the password. A new password ends every session, this one too: sign in with it."""
+    chosen = change.model_dump(include={"locale", "time_zone", "mail"}, exclude_none=True)
+    if "default_plan" in change.model_fields_set:
+        plan = change.default_plan
+        chosen["default_plan"] = None if plan is None else plan_of_json(plan).to_json()
     if change.password is not None and change.current_password is not None:
         user = lifecycle.change_password(
             session, user, current=change.current_password, new=change.password, address=address_of(request)
         )
-    if change.locale is not None:
-        user = lifecycle.set_locale(session, user, change.locale)
-    return user
+    return lifecycle.change(session, user, **chosen) if chosen else user
+
+
+@router.get("/me/usage", responses=documented(Unauthenticated))
+def read_usage(session: SessionDep, user: CurrentUser, settings: SettingsDep) -> UsageView:
+    """What of your share is taken."""
+    taken = usage.read_usage(session, user)
+    return UsageView.model_validate(
+        {**vars(taken), "quotas": vars(taken.quotas), "upload_max_bytes": settings.upload_max_bytes}
+    )
 
 
 @router.delete("/me", status_code=204, responses=documented(Unauthenticated))

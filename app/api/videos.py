@@ -25,9 +25,10 @@ def list_videos(
     status: Annotated[VideoStatus | None, Query(description="Only those in this state.")] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Videos on a page.")] = 50,
+    search: Annotated[str, Query(max_length=255, description="Part of the file's name, whatever its case.")] = "",
 ) -> Page:
     """Your videos and how far they are, newest first."""
-    return extractions.list_videos(session, user_id=user.id, status=status, cursor=cursor, limit=limit)
+    return extractions.list_videos(session, user_id=user.id, status=status, cursor=cursor, limit=limit, search=search)
 
 
 @router.get("/{video_id}", response_model=VideoView)

@@ -280,7 +280,7 @@ def _owe_email(
     **about: uuid.UUID,
 ) -> None:
     user = session.get(User, user_id)
-    if user is not None:
+    if user is not None and user.mail:
         notifications.owe_email(
             session, kind=kind, user_id=user.id, recipient=user.email, locale=user.locale, facts=facts, **about
         )

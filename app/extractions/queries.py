@@ -4,6 +4,7 @@ import base64
 import binascii
 import datetime
 import enum
+import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,10 +159,18 @@ def video_states(session: Session, *which: ColumnElement[bool], limit: int | Non
 
 
 def list_videos(
-    session: Session, *, user_id: uuid.UUID, status: VideoStatus | None, cursor: str | None, limit: int
+    session: Session,
+    *,
+    user_id: uuid.UUID,
+    status: VideoStatus | None,
+    cursor: str | None,
+    limit: int,
+    search: str = "",
 ) -> Page:
-    """A page of the user's videos."""
+    """A page of the user's videos; with `search` only those whose name has it somewhere, whatever its case."""
     which = [Video.user_id == user_id]
+    if search:
+        which.append(Video.filename.regexp_match(_whatever_case(search)))
     if status is not None:
         which.append(_status == status)
         if status != VideoStatus.COMPLETED:
@@ -312,6 +321,19 @@ def _ready_archive(extraction: Extraction | None, video: Video) -> ReadyArchive:
     if video.expires_at <= datetime.datetime.now(datetime.UTC):
         raise ArchiveExpired
     return ReadyArchive(key=extraction.archive_key, name=archive_name(video.filename), expires_at=video.expires_at)
+
+
+def _whatever_case(text: str) -> str:
+    """A pattern for a text in which each letter may be large or small. A database may know that of ASCII alone."""
+    # Names are kept in this form.
+    return "".join(_letter(sign) for sign in unicodedata.normalize("NFC", text))
+
+
+def _letter(sign: str) -> str:
+    cases = {form for form in (sign, sign.lower(), sign.upper()) if len(form) == 1}
+    if len(cases) > 1:
+        return f"[{''.join(sorted(cases))}]"
+    return f"\\{sign}" if sign.isascii() and not sign.isalnum() else sign
 
 
 def _cursor(video: Video) -> str:

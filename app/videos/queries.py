@@ -36,6 +36,14 @@ def count_uploads(session: Session, *, user_id: uuid.UUID) -> int:
     return session.scalar(select(func.count()).where(*_under_way(user_id))) or 0
 
 
+def count_videos(session: Session, *, user_id: uuid.UUID, since: datetime.datetime | None = None) -> int:
+    """How many videos the user has; with `since` only those that came from then on."""
+    which = [Video.user_id == user_id, Video.deleted_at.is_(None)]
+    if since is not None:
+        which.append(Video.created_at >= since)
+    return session.scalar(select(func.count()).where(*which)) or 0
+
+
 def stored_bytes(session: Session, *, user_id: uuid.UUID) -> int:
     """What the user's videos take, their archives apart, and what uploads under way will take."""
     of_user = Video.user_id == user_id, Video.deleted_at.is_(None)

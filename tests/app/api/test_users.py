@@ -21,7 +21,8 @@ def test_sign_up_gives_the_account(client: TestClient):
     assert answer.status_code == 201
     assert answer.headers["Location"] == "/users/me"
     body = answer.json()
-    assert body.keys() == {"id", "email", "locale", "created_at"}
+    assert (body["time_zone"], body["mail"], body["role"], body["email_confirmed"]) == ("UTC", True, "user", False)
+    assert body["default_plan"] is None
     assert (body["email"], body["locale"]) == (email, "en")
     assert body["created_at"].endswith("Z")
 
