@@ -37,7 +37,7 @@ lint:
 # Types.
 types:
     {{ uv }} mypy
-    {{ uv }} mypy main.py benchmarks docs examples migrations
+    {{ uv }} mypy main.py benchmarks deploy docs examples migrations
 
 # Who may import whom.
 arrows:
@@ -48,10 +48,14 @@ dependencies:
     uv lock --check
     {{ uv }} deptry .
 
-# What runs elsewhere: the image and the workflows.
+# What runs elsewhere: the image, compose, the cloud, the workflows, shell and YAML.
 files:
     {{ uv }} hadolint Dockerfile
+    {{ uv }} yamllint --strict .
+    {{ uv }} check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+    {{ uv }} check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     {{ uv }} zizmor --offline --quiet .github/workflows
+    {{ uv }} shellcheck .ci/run deploy/entrypoint
 
 # The generated pages are up to date, and links lead somewhere.
 docs-are-true:
@@ -77,6 +81,10 @@ docs:
 web-client *options:
     SECRET_KEY=signs-nothing-but-lets-the-API-describe-itself uv run python -c "import json, main; print(json.dumps(main.app.openapi()))" \
         | npm --prefix web run --silent client -- {{ options }}
+
+# Build the image without a container engine, run it and do one job in it: as root, on a Debian with buildah and debootstrap.
+prove-image *options:
+    uv run python -m deploy.prove_image {{ options }}
 
 # How fast it is beside others: on drawn clips or on files, e.g. `just bench --clip h264_1080p --scale 0.3`.
 bench *options:

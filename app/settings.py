@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     )
 
     secret_key: SecretStr = Field(description="Signs tokens and links; at least 32 characters, known to nobody.")
+    secret_key_previous: SecretStr = Field(
+        SecretStr(""), description="The key before: what it has signed still holds, and it signs nothing any more."
+    )
     access_token_expire_minutes: int = Field(30, ge=1, description="How long an access token is good for.")
     refresh_token_expire_days: int = Field(30, ge=1, description="How long a refresh token is good for.")
     signup: Literal["open", "closed"] = Field("open", description="Whether strangers may make an account.")
@@ -125,6 +128,11 @@ class Settings(BaseSettings):
             )
         return key
 
+    @field_validator("secret_key_previous")
+    @classmethod
+    def _previous_key_is_strong(cls, key: SecretStr) -> SecretStr:
+        return cls._key_is_strong(key) if key.get_secret_value() else key
+
     @field_validator("mail_from")
     @classmethod
     def _sender_is_an_address(cls, sender: str) -> str:
@@ -147,6 +155,12 @@ class Settings(BaseSettings):
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS")
         return self
+
+    @property
+    def verifying_keys(self) -> list[str]:
+        """Whatever one of these has signed is ours; the first signs."""
+        keys = (self.secret_key, self.secret_key_previous)
+        return [key.get_secret_value() for key in keys if key.get_secret_value()]
 
     @property
     def outbound_allowed(self) -> list[IPNetwork]:

@@ -4,6 +4,7 @@ import datetime
 import hmac
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 
@@ -52,24 +53,12 @@ def issue(token: AccessToken) -> str:
         "ver": token.token_version,
         "sid": str(token.session_id),
     }
-    return jwt.encode(claims, _key(), algorithm=ALGORITHM)
+    return jwt.encode(claims, _keys()[0], algorithm=ALGORITHM)
 
 
 def read(text: str) -> AccessToken:
     """What a token says; `BadToken` for one that is not ours, or too old."""
-    try:
-        claims = jwt.decode(
-            text,
-            _key(),
-            algorithms=[ALGORITHM],
-            issuer=ISSUER,
-            audience=AUDIENCE,
-            leeway=LEEWAY,
-            options={"require": CLAIMS},
-        )
-    # A header of thousands of brackets exhausts the JSON parser before the signature is looked at.
-    except (jwt.PyJWTError, RecursionError):
-        raise BadToken from None
+    claims = _claims(text)
     return AccessToken(
         user_id=uuid.UUID(claims["sub"]),
         token_version=claims["ver"],
@@ -78,6 +67,26 @@ def read(text: str) -> AccessToken:
     )
 
 
-def _key() -> bytes:
-    # A key for this purpose alone: what else SECRET_KEY signs is no token.
-    return hmac.digest(get_settings().secret_key.get_secret_value().encode(), b"fotograma access token", "sha256")
+def _claims(text: str) -> dict[str, Any]:
+    for key in _keys():
+        try:
+            return jwt.decode(
+                text,
+                key,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                leeway=LEEWAY,
+                options={"require": CLAIMS},
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        # A header of thousands of brackets exhausts the JSON parser before the signature is looked at.
+        except (jwt.PyJWTError, RecursionError):
+            break
+    raise BadToken
+
+
+def _keys() -> list[bytes]:
+    # Keys for this purpose alone: what else SECRET_KEY signs is no token.
+    return [hmac.digest(key.encode(), b"fotograma access token", "sha256") for key in get_settings().verifying_keys]

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.admin import dead_letters, verification
+from app.admin import dead_letters, keys, verification
 from app.database import DATABASE_AWAY
 from app.errors import ServiceError
 
@@ -16,6 +16,8 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("verify")(verification.verify)
+app.command("first-secrets")(keys.first_secrets)
+app.command("rotate-key")(keys.rotate_key)
 
 
 def main() -> None:

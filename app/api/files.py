@@ -38,7 +38,7 @@ def download_signed_file(
     """Download what a signed link leads to. It needs no login, works until it expires, and takes `Range`, so that a
     broken download can go on where it stopped."""
     signing.verify(
-        signing.signing_key(settings.secret_key.get_secret_value()),
+        [signing.signing_key(secret) for secret in settings.verifying_keys],
         key,
         expires=expires,
         filename=filename,

@@ -53,7 +53,7 @@ def _do(stack: Stack, client: httpx2.Client) -> None:
             "/videos/upload", data={"interval": str(INTERVAL_SECONDS)}, files={"file": (clip.name, content)}
         ).raise_for_status()
     screen.tell(f"Demo: uploaded it and asked for a frame each {INTERVAL_SECONDS} s")
-    video = _wait_for(lambda: _ended(client, uploaded.json()["id"]), what="the frames")
+    video = wait_for(lambda: _ended(client, uploaded.json()["id"]), what="the frames")
     if video["status"] != "COMPLETED":
         raise StackError(f"the extraction ended {video['status']}: {video['error']}")
 
@@ -61,7 +61,7 @@ def _do(stack: Stack, client: httpx2.Client) -> None:
         screen.tell("Demo: the e-mail went out through SMTP_URL")
         link = client.get(f"/videos/{video['id']}/download-url").raise_for_status().json()["url"]
     else:
-        link = _wait_for(lambda: _mailed_link(stack.mailbox.folder, email), what="the e-mail")
+        link = wait_for(lambda: _mailed_link(stack.mailbox.folder, email), what="the e-mail")
     archive = folder / "frames.zip"
     archive.write_bytes(httpx2.get(link, timeout=30, trust_env=False).raise_for_status().content)
     screen.tell(f"Demo: {video['frames']} frames are in {archive}; Fotograma goes on until Ctrl-C")
@@ -80,7 +80,8 @@ def _mailed_link(folder: Path, email: str) -> str | None:
     return None
 
 
-def _wait_for(look: Callable[[], T | None], *, what: str) -> T:
+def wait_for(look: Callable[[], T | None], *, what: str) -> T:
+    """What `look` finds, once it finds it."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while time.monotonic() < deadline:
         if found := look():

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 from app.errors import Forbidden, Gone
@@ -35,10 +36,10 @@ def signed_query(key: bytes, object_key: str, *, expires_at: int, filename: str)
     return urlencode(fields, quote_via=quote)
 
 
-def verify(key: bytes, object_key: str, *, expires: str, filename: str, signature: str, now: float) -> None:
-    """Raise unless these are the words that were signed, and their time has not passed."""
-    expected = _signature(key, object_key, expires=expires, filename=filename)
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
+def verify(keys: Sequence[bytes], object_key: str, *, expires: str, filename: str, signature: str, now: float) -> None:
+    """Raise unless these are the words that were signed by one of these keys, and their time has not passed."""
+    expected = [_signature(key, object_key, expires=expires, filename=filename).encode() for key in keys]
+    if not any(hmac.compare_digest(words, signature.encode()) for words in expected):
         raise LinkInvalid
     if now >= int(expires):
         raise LinkExpired

@@ -15,13 +15,13 @@ def fields_of(**changes: str) -> dict[str, str]:
 
 
 def test_a_link_is_good_until_it_expires():
-    verify(KEY, OBJECT, **fields_of(), now=EXPIRES_AT - 1)
+    verify([KEY], OBJECT, **fields_of(), now=EXPIRES_AT - 1)
 
 
 @pytest.mark.parametrize("now", [EXPIRES_AT, EXPIRES_AT + 1, EXPIRES_AT + 10**9])
 def test_an_expired_link_is_told_so(now: int):
     with pytest.raises(LinkExpired):
-        verify(KEY, OBJECT, **fields_of(), now=now)
+        verify([KEY], OBJECT, **fields_of(), now=now)
 
 
 @pytest.mark.parametrize(
@@ -44,18 +44,18 @@ def test_an_expired_link_is_told_so(now: int):
 )
 def test_a_changed_link_is_invalid(changes: dict[str, str]):
     with pytest.raises(LinkInvalid):
-        verify(KEY, OBJECT, **fields_of(**changes), now=0)
+        verify([KEY], OBJECT, **fields_of(**changes), now=0)
 
 
 def test_a_changed_link_does_not_tell_that_it_has_expired():
     with pytest.raises(LinkInvalid):
-        verify(KEY, OBJECT, **fields_of(filename="other.zip"), now=EXPIRES_AT + 1)
+        verify([KEY], OBJECT, **fields_of(filename="other.zip"), now=EXPIRES_AT + 1)
 
 
 @pytest.mark.parametrize("other", ["results/2/archive.zip", "results/1/archive.zi", "/" + OBJECT, "", OBJECT + "\n"])
 def test_a_link_opens_no_other_object(other: str):
     with pytest.raises(LinkInvalid):
-        verify(KEY, other, **fields_of(), now=0)
+        verify([KEY], other, **fields_of(), now=0)
 
 
 @pytest.mark.parametrize("mark", ["\n", '", "', "\0", ""])
@@ -63,11 +63,15 @@ def test_no_word_flows_into_the_next(mark: str):
     fields = dict(parse_qsl(signed_query(KEY, OBJECT, expires_at=1, filename=f"2{mark}3")))
 
     with pytest.raises(LinkInvalid):
-        verify(KEY, f"{OBJECT}{mark}1", expires="2", filename="3", signature=fields["signature"], now=0)
+        verify([KEY], f"{OBJECT}{mark}1", expires="2", filename="3", signature=fields["signature"], now=0)
     with pytest.raises(LinkInvalid):
-        verify(KEY, OBJECT, expires=f"1{mark}2", filename="3", signature=fields["signature"], now=0)
+        verify([KEY], OBJECT, expires=f"1{mark}2", filename="3", signature=fields["signature"], now=0)
+
+
+def test_the_key_before_still_opens():
+    verify([signing_key("the key of today"), KEY], OBJECT, **fields_of(), now=0)
 
 
 def test_another_secret_signs_otherwise():
     with pytest.raises(LinkInvalid):
-        verify(signing_key("a key of somebody else altogether"), OBJECT, **fields_of(), now=0)
+        verify([signing_key("a key of somebody else altogether")], OBJECT, **fields_of(), now=0)
