@@ -59,6 +59,11 @@ def ring(task: str) -> None:
     _bell().ring(task)
 
 
+def wait_until_rung() -> None:
+    """For a process that ends after it has rung: give the one thread that rings the time for it."""
+    _bell().wait_until_rung(BROKER_TIMEOUT_SECONDS)
+
+
 def waiting_rings(task: str) -> int:
     """How many rings for `task` the broker holds that no worker has taken yet."""
     with get_celery().connection_for_read() as connection:
@@ -78,6 +83,10 @@ class _Bell:
         except queue.Full:
             logger.warning("ring dropped, the sweep will ring", task=task)
 
+    def wait_until_rung(self, seconds: float) -> None:
+        with self._tasks.all_tasks_done:
+            self._tasks.all_tasks_done.wait_for(lambda: not self._tasks.unfinished_tasks, seconds)
+
     def _run(self) -> None:
         while True:
             task = self._tasks.get()
@@ -85,6 +94,8 @@ class _Bell:
                 get_celery().send_task(task, retry=False)
             except Exception as error:
                 logger.warning("broker away, the sweep will ring", task=task, error=str(error))
+            finally:
+                self._tasks.task_done()
 
 
 @lru_cache

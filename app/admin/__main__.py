@@ -2,7 +2,8 @@
 
 import typer
 
-from app.admin import dead_letters, keys, verification
+from app import task_queue
+from app.admin import backups, dead_letters, keys, verification, work
 from app.database import DATABASE_AWAY
 from app.errors import ServiceError
 
@@ -16,6 +17,11 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("verify")(verification.verify)
+app.command("mend")(work.mend)
+app.command("requeue")(work.requeue)
+app.command("sweep")(work.sweep)
+app.command("back-up")(backups.back_up)
+app.command("restore")(backups.restore)
 app.command("first-secrets")(keys.first_secrets)
 app.command("rotate-key")(keys.rotate_key)
 
@@ -30,6 +36,8 @@ def main() -> None:
     except DATABASE_AWAY as error:
         typer.echo(f"The database does not answer: {str(error).splitlines()[0]}", err=True)
         raise SystemExit(1) from None
+    finally:
+        task_queue.wait_until_rung()
 
 
 if __name__ == "__main__":

@@ -75,6 +75,19 @@ def resend(session: Session, dead: Extraction) -> Extraction:
     return again
 
 
+def begin_anew(session: Session, extraction: Extraction) -> None:
+    """Drop what was done of an open extraction; it waits as if it had just been asked for."""
+    session.execute(delete(Segment).where(Segment.extraction_id == extraction.id))
+    extraction.status, extraction.started_at, extraction.frames_total = Status.PENDING, None, None
+    _begin(session, session.get_one(Video, extraction.video_id), extraction_id=extraction.id)
+
+
+def lose_archive(session: Session, extraction: Extraction) -> None:
+    """Its archive is gone: it can't be downloaded, nor counted as stored, nor copied from."""
+    extraction.archive_key = extraction.archive_bytes = extraction.archive_sha256 = extraction.engine = None
+    session.flush()
+
+
 def request_probe(session: Session, video: Video) -> None:
     """Have the video looked at without extracting anything."""
     _begin(session, video, extraction_id=None)

@@ -38,6 +38,7 @@ def warn_of_expiry() -> None:
             .join(Video, Video.id == Extraction.video_id)
             .where(
                 Extraction.status == Status.COMPLETED,
+                Extraction.archive_key.is_not(None),
                 Video.deleted_at.is_(None),
                 Video.expires_at > func.now(),
                 Video.expires_at <= func.now() + NOTICE,

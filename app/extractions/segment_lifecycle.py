@@ -305,6 +305,19 @@ def expire_leases(session: Session) -> int:
     return waiting_again
 
 
+def take_up(session: Session, extraction_id: uuid.UUID | None) -> int:
+    """What waits for the time of its next try is due now (returns how much); of one extraction, all that is open."""
+    due = select(Segment.id).with_for_update(skip_locked=extraction_id is None)
+    if extraction_id is None:
+        due = due.where(Segment.status == Status.PENDING, Segment.not_before > func.now())
+    else:
+        # Whoever holds the extraction keeps others from these.
+        due = due.where(Segment.extraction_id == extraction_id, Segment.status.in_(lifecycle.OPEN))
+    waiting: dict[str, Any] = {"status": Status.PENDING, "lease_expires_at": None, "worker": None}
+    taken = update(Segment).where(Segment.id.in_(due)).values(not_before=func.now(), **waiting).returning(Segment.id)
+    return len(session.scalars(taken).all())
+
+
 def _hold_extraction(session: Session, claim: Claim) -> None:
     if claim.extraction_id is not None and not lifecycle.hold(session, claim.extraction_id):
         raise LeaseLost

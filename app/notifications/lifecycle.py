@@ -85,6 +85,15 @@ def claim_email(session: Session) -> Email | None:
     )
 
 
+def hasten(session: Session) -> int:
+    """Let mails be tried now that wait for their next try, and tell how many; what a sender holds is left to it."""
+    waiting = (Email.status == "PENDING", Email.not_before > func.now() + HOLD)
+    hastened = session.scalars(update(Email).where(*waiting).values(not_before=func.now()).returning(Email.id)).all()
+    if hastened:
+        after_commit(session, lambda: task_queue.ring(task_queue.EMAIL_TASK))
+    return len(hastened)
+
+
 def mark_sent(session: Session, email: Email) -> None:
     """The server took it. This and what follows changes nothing once somebody else holds the mail."""
     _write(session, email, status="SENT", sent_at=func.now(), error=None)
