@@ -34,6 +34,7 @@ from app.api import (
 )
 from app.api.body_limit import BodyLimit
 from app.api.event_feed import open_feed
+from app.api.path_prefix import PathPrefix
 from app.api.request_body import UnreadBody
 from app.api.request_log import RequestLog
 from app.database import get_engine
@@ -73,6 +74,8 @@ def create_app() -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(tus_headers.TusRequests)
     app.add_middleware(RequestLog)
+    if settings.public_path:
+        app.add_middleware(PathPrefix, prefix=settings.public_path)
     if settings.cors_origins:
         origins = [origin.strip() for origin in settings.cors_origins.split(",")]
         app.add_middleware(

@@ -4,6 +4,7 @@ import ipaddress
 from email.utils import parseaddr
 from functools import lru_cache
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -42,7 +43,10 @@ class Settings(BaseSettings):
     login_tries: int = Field(5, ge=1, description="Failed sign-ins per account and address within the window.")
     login_window_seconds: int = Field(900, ge=1, description="The window of LOGIN_TRIES.")
 
-    public_url: str = Field("http://localhost:8000", description="Where users reach the API; links begin with it.")
+    public_url: str = Field(
+        "http://localhost:8000",
+        description="Where users reach the service, with its path if it has one; links begin with it.",
+    )
     trusted_proxies: str = Field("", description="Addresses of proxies whose forwarded headers are believed, by comma.")
 
     outbound_networks: str = Field(
@@ -161,6 +165,11 @@ class Settings(BaseSettings):
         """Whatever one of these has signed is ours; the first signs."""
         keys = (self.secret_key, self.secret_key_previous)
         return [key.get_secret_value() for key in keys if key.get_secret_value()]
+
+    @property
+    def public_path(self) -> str:
+        """The path that PUBLIC_URL has, below which all else lies; mostly none."""
+        return urlsplit(self.public_url).path.rstrip("/")
 
     @property
     def outbound_allowed(self) -> list[IPNetwork]:
