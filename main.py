@@ -9,10 +9,12 @@ if __name__ == "__main__":
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import (
@@ -34,6 +36,7 @@ from app.api import (
 )
 from app.api.body_limit import BodyLimit
 from app.api.event_feed import open_feed
+from app.api.page import Page
 from app.api.path_prefix import PathPrefix
 from app.api.request_body import UnreadBody
 from app.api.request_log import RequestLog
@@ -46,11 +49,14 @@ def create_app() -> FastAPI:
     """The API; what is wrong with the settings ends the start in one sentence each."""
     settings = get_settings()
     set_up_logs(as_json=settings.log_json)
-    app = FastAPI(
+    # Swagger UI from here and not from elsewhere: it would be a stranger's script beside people's sessions.
+    app = FastAPIOffline(
         title="Fotograma",
         summary="Exact frames out of video.",
         version="0.1.0",
         lifespan=_lifespan,
+        redoc_url=None,
+        static_url="/docs/static",
         responses=error_responses.ANY_PROBLEM,
     )
     error_responses.install(app)
@@ -73,6 +79,9 @@ def create_app() -> FastAPI:
 
     app.add_middleware(BodyLimit)
     app.add_middleware(tus_headers.TusRequests)
+    if settings.page_folder:
+        is_https = settings.public_url.startswith("https:")
+        app.add_middleware(Page, folder=Path(settings.page_folder), is_https=is_https)
     app.add_middleware(RequestLog)
     if settings.public_path:
         app.add_middleware(PathPrefix, prefix=settings.public_path)

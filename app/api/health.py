@@ -13,12 +13,12 @@ import structlog
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app import fleet
+from app import fleet, page_folder
 from app.database import get_engine, open_session
 from app.settings import get_settings
 from app.storage import get_storage
@@ -44,11 +44,22 @@ class Part(BaseModel):
     """What decoders are locked in by: `on`, or in how many workers it is missing."""
 
 
+class PageHealth(BaseModel):
+    """Whether the page is there. The service is ready without it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    status: Literal["ready", "building", "failed", "missing"]
+    detail: str | None = None
+
+
 class Health(BaseModel):
     """Ready when every part is up."""
 
     status: Literal["ready", "not ready"]
     parts: dict[str, Part]
+    page: PageHealth | None = None
+    """None where the API runs without one."""
 
 
 class PartDown(Exception):
@@ -159,4 +170,6 @@ async def ready(readiness: Annotated[Readiness, Depends(get_readiness)], respons
     parts = await readiness.parts()
     is_ready = all(part.status == "up" for part in parts.values())
     response.status_code = 200 if is_ready else 503
-    return Health(status="ready" if is_ready else "not ready", parts=parts)
+    folder = get_settings().page_folder
+    page = PageHealth.model_validate(page_folder.state(Path(folder))) if folder else None
+    return Health(status="ready" if is_ready else "not ready", parts=parts, page=page)
