@@ -1,6 +1,14 @@
 # One image for the API, the workers, the migrations and the monitor; compose.yaml says which command each runs.
 # For other machines than this one: `docker buildx build --platform linux/amd64,linux/arm64 .`
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
+ARG NODE=docker.io/library/node:24-bookworm-slim
+
+FROM ${NODE} AS page
+WORKDIR /srv/web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY web .
+RUN npm run build
 
 FROM ${BASE} AS build
 WORKDIR /srv/fotograma
@@ -12,7 +20,8 @@ COPY pyproject.toml uv.lock ./
 RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service --no-install-project
 COPY . .
 RUN /opt/uv/bin/uv sync --locked --no-default-groups --group service \
-    && .venv/bin/python -m compileall -q app fotograma migrations main.py
+    && .venv/bin/python -m compileall -q app fotograma migrations main.py \
+    && rm -r web
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title=Fotograma \
@@ -24,6 +33,7 @@ RUN groupadd --gid 10001 fotograma \
 # The same folder as in the first stage, since an environment knows where it lies. Owned by root: the service never
 # changes its own code, and runs where nothing but /data and /tmp can be written.
 COPY --from=build /srv/fotograma /srv/fotograma
+COPY --from=page /srv/web/dist /srv/fotograma/web/dist
 WORKDIR /srv/fotograma
 ENV PATH=/srv/fotograma/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STORAGE_URL=file:///data/objects
 USER 10001:10001

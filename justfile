@@ -1,6 +1,8 @@
 # What a developer types, and CI types the same. Without just: `uv run --group quality just RECIPE`.
 
 uv := "uv run --group quality"
+# Node and npm come with `uv sync`.
+npm := "uv run npm --prefix web"
 
 # List the recipes.
 _:
@@ -9,6 +11,22 @@ _:
 # The whole service on this machine, with what it needs.
 dev *options:
     uv run main.py {{ options }}
+
+# The page with hot reload on port 5173, before an API on port 8000 (`just dev`).
+web: _page-libraries
+    {{ npm }} run dev
+
+# The page built into web/dist, for an API started by hand.
+page: _page-libraries
+    {{ npm }} run build
+
+# The page's typed client anew, from the API's own description.
+client: _page-libraries
+    uv run python -m docs.openapi | {{ npm }} run client
+
+# The pictures of the page in the documents anew.
+screenshots:
+    FOTOGRAMA_SCREENSHOTS=1 uv run pytest tests/page -k screenshots
 
 # The tests, e.g. `just test tests/app/api -k upload`.
 test *options:
@@ -27,7 +45,7 @@ soak minutes="120" seed=`date +%s`:
     FOTOGRAMA_CHAOS_SOAK={{ minutes }} just chaos grows {{ seed }}
 
 # Everything but the tests.
-check: lint types arrows dependencies files docs-are-true
+check: lint types arrows dependencies files docs-are-true page-is-right
 
 # Form and mistakes.
 lint:
@@ -60,6 +78,16 @@ files:
 # The generated pages are up to date, and links lead somewhere.
 docs-are-true:
     uv run pytest --quiet tests/test_docs.py
+
+# The page: its types, form and tests, and that its client is of this API.
+page-is-right: _page-libraries
+    uv run python -m docs.openapi | {{ npm }} run client -- --check
+    {{ npm }} run check
+    {{ npm }} run lint
+    {{ npm }} test
+
+_page-libraries:
+    [ web/node_modules/.package-lock.json -nt web/package-lock.json ] || {{ npm }} ci --ignore-scripts --no-audit --no-fund
 
 # Up, compared with the models, down and up again, on the database that DB_* names.
 migrations:

@@ -29,6 +29,7 @@ def state(folder: Path) -> PageState:
 
 def say(folder: Path, state: PageState) -> None:
     """Tell those who serve this folder how far its page is."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = _note(folder).with_suffix(".new")
     new.write_text(json.dumps(asdict(state)))
     new.replace(_note(folder))

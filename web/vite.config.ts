@@ -1,5 +1,6 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { compress } from "./compress.ts";
 
 const api = process.env.FOTOGRAMA_API ?? "http://localhost:8000";
 const apiPaths =
@@ -10,7 +11,7 @@ const apiPaths =
 const pagePaths = /^\/(videos\/[0-9a-f-]{36}|extractions\/[0-9a-f-]{36}|admin)\/?$/;
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), compress()],
   build: {
     assetsDir: "assets",
     // An inlined asset is a data: URL, which the page's CSP does not let in.

@@ -18,7 +18,7 @@ from app.page_folder import INDEX, PageState
 # The page's own addresses; where a screen leads to is the page's affair.
 SCREENS = frozenset({"/", "/sign-in", "/sign-up", "/reset-password", "/confirm-email", "/settings", "/admin"})
 # Addresses of screens that are the API's too: who asks decides.
-SHARED = re.compile(r"/(?:videos|extractions)/[0-9a-f-]{36}", re.IGNORECASE)
+SHARED = re.compile(r"/(?:videos|extractions)/[0-9a-f-]{36}/?", re.IGNORECASE)
 # What the build's files are called, and nothing that could lead out of their folder.
 FILE = re.compile(r"/(?:(assets)/)?[A-Za-z0-9_][\w.-]*\.[a-z0-9]+", re.ASCII)
 VARY = "Accept, Sec-Fetch-Mode"
@@ -121,7 +121,7 @@ class Page:
 
     def _answer(self, scope: Scope, *, is_shared: bool) -> Response | None:
         headers = Headers(scope=scope)
-        if scope["path"] in SCREENS or (is_shared and navigates(headers)):
+        if (scope["path"].rstrip("/") or "/") in SCREENS or (is_shared and navigates(headers)):
             index = self._read(INDEX)
             if index is None:
                 return _instead(page_folder.state(self._folder))

@@ -15,3 +15,4 @@ class Outside(BaseSettings):
     storage_url: str | None = None
     secret_key: SecretStr | None = None
     public_url: str | None = None
+    page_folder: str | None = None

@@ -1,6 +1,7 @@
 """Which parts this machine's service has, and where each is."""
 
 import os
+import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,13 +9,15 @@ from urllib.parse import urlsplit
 import psycopg
 from pydantic import SecretStr
 
-from app.local_stack import broker, postgres, screen, service
+from app import page_folder
+from app.local_stack import broker, page, postgres, screen, service
 from app.local_stack.data_folder import kept_secret
 from app.local_stack.errors import StackError
 from app.local_stack.mailbox import Mailbox
 from app.local_stack.outside import Outside
 from app.local_stack.processes import free_port, is_free
 from app.local_stack.supervisor import Supervisor
+from app.page_folder import PageState
 from app.settings import Settings, get_settings
 
 FLOWER_PORT = 5555
@@ -32,6 +35,7 @@ class Stack:
         self.postgres_port, self.broker_port = free_port(), free_port()
         self.flower_port = FLOWER_PORT if is_free(FLOWER_PORT) else free_port()
         self.mailbox = Mailbox(folder / "mail", port=free_port(), on_arrival=screen.show_mail)
+        self.page = page.folder_for(folder / "page")
         os.environ.update(self._environment())
         self.settings = get_settings()
 
@@ -56,12 +60,16 @@ class Stack:
         supervisor.run(service.migrations())
         if not self.outside.smtp_url:
             self.mailbox.start()
+        if self._is_page_missing():
+            page_folder.say(self.page, PageState("building"))
         supervisor.start(service.api(port=self.port))
         supervisor.start(*(service.worker(number + 1) for number in range(self.workers)))
         if self.flower_port != FLOWER_PORT:
             screen.tell(f"Port {FLOWER_PORT} is taken by another program, so that Flower is on {self.flower_port}.")
         supervisor.start(service.flower(port=self.flower_port))
         self._wait_until_ready(supervisor)
+        if self._is_page_missing():
+            threading.Thread(target=self._build_page, args=(supervisor,), name="page", daemon=True).start()
 
     def addresses(self) -> dict[str, str]:
         """What is where, for people; no passwords."""
@@ -88,6 +96,8 @@ class Stack:
             variables["PUBLIC_URL"] = f"http://localhost:{self.port}"
         if not outside.storage_url:
             variables["STORAGE_URL"] = (folder / "objects").as_uri()
+        if not outside.page_folder:
+            variables["PAGE_FOLDER"] = str(self.page)
         if not outside.smtp_url:
             variables["SMTP_URL"] = self.mailbox.url
         if not outside.db_host:
@@ -95,6 +105,26 @@ class Stack:
         if not outside.redis_url:
             variables |= broker.environment(folder / "broker", port=self.broker_port)
         return variables
+
+    def _is_page_missing(self) -> bool:
+        return not self.outside.page_folder and page_folder.state(self.page).status != "ready"
+
+    def _build_page(self, supervisor: Supervisor) -> None:
+        """Beside the service, which is there without it."""
+        screen.tell("The page is being built, which takes about a minute the first time; the API is up already.")
+        began = time.monotonic()
+        try:
+            page.build(self.page, run=supervisor.run)
+        except StackError as error:
+            if not supervisor.is_ending:
+                screen.tell(
+                    f"Without its page until the next start: {error} (all it said: {self.folder}/logs/page*.log)."
+                )
+        except KeyboardInterrupt:
+            # We are asked to end, and the main thread sees to it.
+            return
+        else:
+            screen.tell(f"The page is there ({time.monotonic() - began:.1f} s): {self.settings.public_url}")
 
     def _wait_until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS

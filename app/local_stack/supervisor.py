@@ -1,5 +1,6 @@
 """Keeps the parts running: a dead one is started again, and all end in order."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ class Supervisor:
         self._folder = folder
         self._tell = tell
         self._watched: list[_Watched] = []
+        self._passing: list[Process] = []
+        # What runs beside the service comes and goes by a thread of its own.
+        self._recording = threading.Lock()
 
     def start(self, *parts: Part) -> None:
         """Start parts that don't wait for each other, and return once all are healthy."""
@@ -42,12 +46,16 @@ class Supervisor:
             self._tell(f"{watched.process.part.name} is up ({time.monotonic() - began:.1f} s)")
 
     def run(self, part: Part) -> None:
-        """Run a part that does one thing, to its end."""
+        """Run a part that does one thing, to its end; on any thread."""
         process = self._launch(part)
+        self._passing.append(process)
+        self._record()
         try:
             process.wait_until_done(self.pause)
         finally:
             process.kill()
+            self._passing.remove(process)
+            self._record()
         self._tell(f"{part.name} done")
 
     def pause(self) -> None:
@@ -70,7 +78,10 @@ class Supervisor:
 
     def end(self) -> None:
         """End what serves, all at once, and then what it stood on, the last started first."""
+        self.is_ending = True
         data_folder.say_ending(self._folder)
+        for process in [*self._passing]:
+            process.kill()
         running = [watched.process for watched in reversed(self._watched)]
         serving = [process for process in running if not process.part.is_foundation]
         began = time.monotonic()
@@ -80,13 +91,15 @@ class Supervisor:
             process.end_by(began + process.part.stop_within_seconds)
         for process in running:
             process.stop()
-        data_folder.record(self._folder, [])
+        self._watched.clear()
+        self._record()
 
     def _launch(self, part: Part) -> Process:
         return Process(part, log=self._folder / "logs" / f"{part.name.lower().replace(' ', '-')}.log")
 
     def _record(self) -> None:
-        data_folder.record(self._folder, (watched.process for watched in self._watched))
+        with self._recording:
+            data_folder.record(self._folder, [watched.process for watched in self._watched] + self._passing)
 
     def _look_after(self, watched: _Watched) -> None:
         process = watched.process

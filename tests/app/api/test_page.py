@@ -111,7 +111,8 @@ def test_what_is_still_the_same_is_not_sent_again(browse: Callable[..., TestClie
 
 
 @pytest.mark.parametrize(
-    "path", ["/../secret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/assets/..%2f..%2fsecret.txt", "/x.js"]
+    "path",
+    ["/../secret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/assets/..%2f..%2fsecret.txt", "/x.js"],
 )
 def test_only_files_of_the_build_are_given(browse: Callable[..., TestClient], path: str):
     assert browse().get(path, headers=BROWSER).status_code == 404

@@ -93,8 +93,16 @@ def test_all_parts_come_up(run: Run) -> None:
     ready = httpx2.get(f"{run.url}/health/ready", timeout=5)
 
     assert ready.status_code == 200, ready.text
-    assert len(run.parts()) == 5
+    assert len(run.parts()) >= 5
     assert "Flower" in run.said()
+
+
+def test_the_page_is_built_beside_the_service_that_is_up_already(run: Run, wait_until: WaitUntil) -> None:
+    wait_until(lambda: "The page is being built" in run.said())
+    wait_until(lambda: httpx2.get(f"{run.url}/health/ready", timeout=5).json()["page"] == {"status": "ready"}, 180)
+    assert '<div id="app">' in httpx2.get(run.url, headers={"Accept": "text/html"}).text
+    # What built it runs no longer.
+    wait_until(lambda: len(run.parts()) == 5)
 
 
 def test_demo_does_the_whole_job(run: Run, wait_until: WaitUntil) -> None:
@@ -145,6 +153,8 @@ def test_killed_run_leaves_nothing_that_the_next_can_not_end(
     wait_until(following.is_up, 60)
     assert all(has_ended(orphan) for orphan in orphans)
     assert following.sign_up("kept@example.com") == 409
+    assert httpx2.get(following.url, headers={"Accept": "text/html"}).status_code == 200
+    assert "The page is being built" not in following.said()
 
     parts = [*following.parts(), *psutil.Process(following.process.pid).children(recursive=True)]
     following.process.terminate()

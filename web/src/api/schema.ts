@@ -987,6 +987,7 @@ export interface components {
             parts: {
                 [key: string]: components["schemas"]["Part"];
             };
+            page?: components["schemas"]["PageHealth"] | null;
         };
         /**
          * Import
@@ -1069,6 +1070,19 @@ export interface components {
              * @example https://example.com/fotograma
              */
             url: string;
+        };
+        /**
+         * PageHealth
+         * @description Whether the page is there. The service is ready without it.
+         */
+        PageHealth: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ready" | "building" | "failed" | "missing";
+            /** Detail */
+            detail?: string | null;
         };
         /**
          * Part
