@@ -1,5 +1,5 @@
-"""The parent's end of a conversation with a decoding process: it asks, answers reads of the video, watches the clock, and
-kills what oversteps.
+"""The parent's end of a conversation with a decoding process: it asks, answers reads of the video, watches the clock,
+and kills what oversteps.
 """
 
 import json
