@@ -7,7 +7,13 @@ export default typescript.config(
   { ignores: ["dist/", "src/api/schema.ts"] },
   ...typescript.configs.strict,
   ...svelte.configs.recommended,
-  { languageOptions: { globals: globals.browser } },
+  {
+    languageOptions: { globals: globals.browser },
+    rules: {
+      // What is taken out of an object to leave the rest has a name that says so.
+      "@typescript-eslint/no-unused-vars": ["error", { varsIgnorePattern: "^_" }],
+    },
+  },
   {
     files: ["**/*.svelte", "**/*.svelte.ts"],
     languageOptions: {

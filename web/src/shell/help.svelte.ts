@@ -1,0 +1,7 @@
+/** Whether the sheet of keys is open. */
+
+class Help {
+  isOpen = $state(false);
+}
+
+export const help = new Help();
