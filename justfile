@@ -74,6 +74,15 @@ files:
     {{ uv }} check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     {{ uv }} zizmor --offline --quiet .github/workflows
     {{ uv }} shellcheck .ci/run deploy/entrypoint
+    uv run pytest --quiet tests/test_cloud_run.py tests/test_compose.py tests/test_monitoring.py
+
+# What needs programs that are not on PyPI: Terraform with its providers, and Prometheus' promtool.
+cloud:
+    terraform -chdir=deploy/cloud-run fmt -check -diff
+    terraform -chdir=deploy/cloud-run init -backend=false -input=false
+    terraform -chdir=deploy/cloud-run validate
+    promtool check config deploy/monitoring/prometheus.yml
+    promtool test rules deploy/monitoring/alerts.test.yml
 
 # The generated pages are up to date, and links lead somewhere.
 docs-are-true:

@@ -1,5 +1,5 @@
-"""The parent's end of a conversation with a decoding process: it asks, answers reads of the video, watches the clock,
-and kills what oversteps.
+"""The parent's end of a conversation with a decoding process: it asks, has its reads of the video answered, watches the
+clock, and kills what oversteps.
 """
 
 import json
@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import subprocess
 import time
 from dataclasses import asdict
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from fotograma import spawn
+from fotograma.answers import Answers
 from fotograma.errors import Cancelled, DecoderCrashed, FotogramaError, LimitExceeded, StorageUnavailable
 from fotograma.limits import Limits
-from fotograma.readers import READ_REQUEST, RandomReader, Source
+from fotograma.readers import Source
 
-_READ_MOST_BYTES = 2**24
-_OFFSET_MOST = 2**62
 # The locks and libraries of a child take 0.2 s; a machine that can't start one in this time is out of order.
 GRACE_SECONDS = 5.0
 
@@ -34,15 +32,15 @@ class Channel:
         self._allowed_seconds = limits.wall_seconds
         self._killed = False
         self._waited_seconds = 0.0
-        self._reader: RandomReader | None = None
-        self._reads: socket.socket | None = None
+        self._answers: Answers | None = None
         if isinstance(source, Path | int):
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC) if isinstance(source, Path) else os.dup(source)
             kind = "file"
         else:
-            self._reads, child_reads = socket.socketpair()
+            reads, child_reads = socket.socketpair()
             descriptor = child_reads.detach()
-            self._reader, kind = source, "asks"
+            self._answers = Answers(source, reads, on_failure=lambda: self._signal(signal.SIGKILL))
+            kind = "asks"
         try:
             self._child, self._socket = spawn.take()
             self._hand_over(descriptor, kind)
@@ -55,8 +53,8 @@ class Channel:
             # One byte carries the descriptor, so that no line of what follows can be taken along with it.
             socket.send_fds(self._socket, [b"\0"], [descriptor])
             self._socket.sendall(json.dumps({"kind": kind, "limits": asdict(self._limits)}).encode() + b"\n")
-            if self._reads is not None and self._reader is not None:
-                self._reads.sendall(struct.pack("<Q", self._reader.size))
+            if self._answers is not None:
+                self._answers.start()
         except OSError:
             why = self._why_it_ended()
             self.close()
@@ -72,8 +70,8 @@ class Channel:
         self._signal(signal.SIGKILL)
         self._child.wait()
         self._socket.close()
-        if self._reads is not None:
-            self._reads.close()
+        if self._answers is not None:
+            self._answers.close()
 
     def kill(self) -> None:
         """Stop at once; may be called from any thread. Whoever waits for an answer gets `Cancelled`."""
@@ -93,7 +91,7 @@ class Channel:
         """
         if wall_seconds is not None:
             self._waited_seconds, self._allowed_seconds = 0.0, wall_seconds
-        self._send(self._socket, json.dumps(request).encode() + b"\n")
+        self._send(json.dumps(request).encode() + b"\n")
 
     def receive(self, size: int) -> bytes:
         """Exactly `size` bytes of what it answers.
@@ -120,57 +118,43 @@ class Channel:
             left = self._allowed_seconds - self._waited_seconds
             if left <= 0:
                 raise self._too_long()
-            began = time.monotonic()
-            watched = [self._socket] + ([self._reads] if self._reads else [])
-            ready, _, _ = select.select(watched, [], [], left)
-            if self._reads in ready:
-                self._answer_read()
-            # Reads count too, or it could ask for bytes for ever; time in which the frames' taker is busy does not.
-            self._waited_seconds += time.monotonic() - began
+            began, read_before = time.monotonic(), self._read_seconds
+            ready, _, _ = select.select([self._socket], [], [], left)
+            # Neither time in which the frames' taker is busy counts, nor that in which the video does not come.
+            self._waited_seconds += time.monotonic() - began - (self._read_seconds - read_before)
             if self._socket in ready:
                 return
+            if self._read_seconds > self._allowed_seconds:
+                self._signal(signal.SIGKILL)
+                raise StorageUnavailable(detail=f"reading the video took longer than {self._allowed_seconds:g} s")
 
-    def _answer_read(self) -> None:
-        assert self._reads is not None
-        assert self._reader is not None
-        try:
-            request = self._reads.recv(READ_REQUEST.size, socket.MSG_DONTWAIT)
-        except ConnectionError:
-            request = b""
-        if len(request) < READ_REQUEST.size:
-            self._reads.close()
-            self._reads = None
-            return
-        offset, size = READ_REQUEST.unpack(request)
-        if size > _READ_MOST_BYTES or offset > _OFFSET_MOST:
-            raise self.crashed("the decoder asks for what can't be")
-        try:
-            data = self._reader.read_at(offset, size)
-        except OSError as error:
-            self._signal(signal.SIGKILL)
-            raise StorageUnavailable(detail=str(error)) from error
-        self._send(self._reads, struct.pack("<I", len(data)) + data)
+    @property
+    def _read_seconds(self) -> float:
+        """For how long the child has waited for the video's bytes."""
+        return self._answers.read_seconds if self._answers is not None else 0.0
 
-    def _send(self, channel: socket.socket, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
         """Send, and don't wait for ever for a child that does not take it."""
-        channel.settimeout(max(0.001, self._allowed_seconds - self._waited_seconds))
+        self._socket.settimeout(max(0.001, self._allowed_seconds - self._waited_seconds))
         try:
-            channel.sendall(data)
+            self._socket.sendall(data)
         except TimeoutError:
             raise self._too_long() from None
         except OSError:
             raise self._why_it_ended() from None
         finally:
-            channel.settimeout(None)
+            self._socket.settimeout(None)
 
     def _why_it_ended(self) -> FotogramaError:
         """The child is gone, or its channel is: what to tell."""
+        if self._killed:
+            return Cancelled()
+        if self._answers is not None and self._answers.error is not None:
+            raise self._answers.error
         try:
             status = self._child.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             return self.crashed("the decoder closed its channel")
-        if self._killed:
-            return Cancelled()
         if status == -signal.SIGXCPU:
             return LimitExceeded("LIMIT_TIME", "processor time")
         how = signal.Signals(-status).name if status < 0 else f"status {status}"

@@ -22,7 +22,7 @@ from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex
 from fotograma.readers import OffsetReader
 from fotograma.spans import Span, is_regular
 from fotograma.truncation import is_cut_off
-from fotograma.video import Video, open_video
+from fotograma.video import SEEKABLE, Video, open_video
 
 # What is there before the first frame, and what a decoder holds beside its frames.
 LOADED_BYTES = 350 * 2**20
@@ -31,10 +31,6 @@ DECODER_BYTES = 32 * 2**20
 FRAMES_HELD = 16
 # Of one frame; those of 4K video are larger.
 SIDE_BY_SIDE_BYTES = 10 * 2**20
-# Containers that are read by seeking; the others are read through, which costs little beside decoding.
-SEEKABLE = ("mov", "matroska")
-# Seeking forward over less than this is slower than reading through.
-SEEK_WORTH_BYTES = 2**20
 SEEK_ATTEMPTS = 3
 
 
@@ -99,7 +95,7 @@ class Decoders:
         # What has so few key frames is decoded by threads of the decoder's, whatever the plan.
         keys = sum(flags & KEY for flags in index.flags)
         threads = 1 if self.side_by_side and keys >= self.cores else self.frame_threads
-        decoder = SpanDecoder(self.video, index, threads=threads, at_end=True)
+        decoder = self._decoder(self.video, threads=threads, at_end=True)
         if not decoder.reaches(span):
             decoder = self.take(span, threads=threads)
         # Twice, because pictures made of fields are told by the first that comes.
@@ -118,7 +114,7 @@ class Decoders:
                 if decoder.threads == threads and decoder.reaches(span):
                     self._idle.remove(decoder)
                     return decoder
-        return SpanDecoder(self._open(), self.index, threads=threads, in_fields=self._in_fields)
+        return self._decoder(self._open(), threads=threads)
 
     def give_back(self, decoder: "SpanDecoder") -> None:
         """Let others have it."""
@@ -128,6 +124,16 @@ class Decoders:
         """Close them all; nobody may decode any more."""
         self._idle.clear()
         self._opened.close()
+
+    def _decoder(self, video: Video, *, threads: int, at_end: bool = False) -> "SpanDecoder":
+        return SpanDecoder(
+            video,
+            self.index,
+            threads=threads,
+            seek_worth_bytes=self._reader.seek_worth_bytes,
+            in_fields=self._in_fields,
+            at_end=at_end,
+        )
 
     def _open(self) -> Video:
         return self._opened.enter_context(open_video(self._reader.clone(), limits=self._limits, stream=self._stream))
@@ -143,11 +149,19 @@ class SpanDecoder:
     """An open video that decodes one span after another."""
 
     def __init__(
-        self, video: Video, index: PacketIndex, *, threads: int, in_fields: bool = False, at_end: bool = False
+        self,
+        video: Video,
+        index: PacketIndex,
+        *,
+        threads: int,
+        seek_worth_bytes: int,
+        in_fields: bool = False,
+        at_end: bool = False,
     ) -> None:
         self.threads = threads
         self.in_fields = in_fields
         """Pictures are made of fields: a packet more shows whether the next is of the same picture."""
+        self._seek_worth_bytes = seek_worth_bytes
         self._video = video
         self._index = index
         self._context = video.stream.codec_context
@@ -234,7 +248,7 @@ class SpanDecoder:
         """Make the demuxer stand at or before a packet."""
         index = self._index
         gap = index.position[number] - (index.position[self._next] if self._next < len(index) else 0)
-        if number >= self._next and (not self._seekable or gap < SEEK_WORTH_BYTES):
+        if number >= self._next and (not self._seekable or gap < self._seek_worth_bytes):
             return
         # A demuxer may land before the packet asked for, or (without a table) behind it: then from earlier on.
         for attempt in range(SEEK_ATTEMPTS):

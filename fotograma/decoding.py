@@ -13,13 +13,13 @@ import av
 import av.logging
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from fotograma import __version__, linear, sparse
+from fotograma import __version__, byte_ranges, linear, sparse
 from fotograma.decoders import Decoders, Unfit
 from fotograma.errors import FotogramaError, InputError, LimitExceeded
 from fotograma.limits import Limits
 from fotograma.packets import Timeline
 from fotograma.plan import Plan
-from fotograma.readers import BorrowedReader, DescriptorReader, OffsetReader, Source
+from fotograma.readers import BorrowedReader, DescriptorReader, Expecting, OffsetReader, Source
 from fotograma.records import Facts, Finished, Picture, Warned
 from fotograma.video import Frame, Video, open_video, quarter_turns
 from fotograma.work import Probed, Work
@@ -161,6 +161,7 @@ class OpenDecoder:
         self._limits = limits
         self._probed: Probed | None = None
         self._descriptor: int | None = None
+        self._expecting = source if isinstance(source, Expecting) else None
         self._reader: OffsetReader
         if isinstance(source, Path | int):
             self._descriptor = (
@@ -199,4 +200,7 @@ class OpenDecoder:
         if self._probed is None:
             self.probe(stream=plan.stream)
         assert self._probed is not None
+        if self._expecting is not None:
+            size, facts = self._expecting.size, self._probed.facts
+            self._expecting.expect(byte_ranges.needed(plan, facts, size=size, start_pts=start_pts, end_pts=end_pts))
         return pictures(Work(self._reader, self._probed, plan, self._limits, start_pts, end_pts, thumbnails, raw))

@@ -9,13 +9,13 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
-from fotograma import calls
+from fotograma import byte_ranges, calls
 from fotograma.channel import Channel
 from fotograma.errors import FotogramaError, LimitExceeded
 from fotograma.limits import Limits
 from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
-from fotograma.readers import Source
+from fotograma.readers import Expecting, Source
 from fotograma.records import (
     ON,
     Attempted,
@@ -56,6 +56,8 @@ class Jail:
         self._limits = limits
         self._required = required
         self._channel = Channel(source, limits=limits)
+        self._expecting = source if isinstance(source, Expecting) else None
+        self._facts: Facts | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +86,7 @@ class Jail:
             PacketIndex.from_bytes(record.packet_index)
         except ValueError as error:
             raise self._channel.crashed(str(error)) from error
+        self._facts = record
         return record
 
     def pictures(
@@ -110,6 +113,12 @@ class Jail:
                 "raw": raw,
             }
         )
+        if self._expecting is not None and self._facts is not None:
+            # While the child does the same sums.
+            size = self._expecting.size
+            self._expecting.expect(
+                byte_ranges.needed(plan, self._facts, size=size, start_pts=start_pts, end_pts=end_pts)
+            )
         given_frames = given_bytes = warnings = 0
         while True:
             record = self._next_record()

@@ -6,20 +6,42 @@ import socket
 import struct
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+from fotograma.errors import StorageUnavailable
 
 READ_REQUEST = struct.Struct("<QI")
-"""Offset and size, from the child to the parent, which answers with a size (4 bytes) and so many bytes."""
+"""Offset and size, from the child to the parent: within the video, and not empty."""
+READ_ANSWER = struct.Struct("<I")
+"""How many bytes follow: at least one, and at most so many as were asked for. Then the next may be asked for."""
+READ_MOST_BYTES = 2**20
+
+
+class ByteRange(NamedTuple):
+    """Bytes [start, end) of a file."""
+
+    start: int
+    end: int
 
 
 class RandomReader(Protocol):
-    """A video that is not a local file."""
+    """A video that is not a local file. Read by one thread at a time, which is not the caller's."""
 
     size: int
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """The bytes from `offset`; fewer than `size` only at the end."""
+        """The bytes from `offset`: at least one. Fewer than `size` are fine: the others are asked for next."""
+        ...
+
+
+@runtime_checkable
+class Expecting(RandomReader, Protocol):
+    """A reader that may fetch ahead of what is asked for."""
+
+    def expect(self, ranges: Sequence[ByteRange]) -> None:
+        """These will be read, in about this order; called once that is known, and again where it changes."""
         ...
 
 
@@ -29,6 +51,9 @@ Source = Path | int | RandomReader
 
 class OffsetReader(ABC):
     """A seekable file without a name, over whatever can be read at an offset."""
+
+    seek_worth_bytes = 2**20
+    """Going forward over less than this is slower than reading through."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -75,19 +100,48 @@ class DescriptorReader(OffsetReader):
         return os.pread(self._descriptor, size, offset)
 
 
-class BorrowedReader(OffsetReader):
+class _PartlyReader(OffsetReader):
+    """Over what gives as much at a time as it has; it never takes that for the end."""
+
+    # What lies between is not on its way yet; FFmpeg reads through this much by itself.
+    seek_worth_bytes = 2**15
+
+    def read(self, size: int, /) -> bytes:
+        """Some bytes; none only at the end."""
+        data = self._some(self._offset, min(size, max(0, self.size - self._offset)))
+        self._offset += len(data)
+        return data
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset`."""
+        parts = []
+        left = min(size, max(0, self.size - offset))
+        while left:
+            part = self._some(offset, left)
+            parts.append(part)
+            offset, left = offset + len(part), left - len(part)
+        return b"".join(parts)
+
+    def _some(self, offset: int, size: int) -> bytes:
+        return self._ask(offset, min(size, READ_MOST_BYTES)) if size > 0 else b""
+
+    @abstractmethod
+    def _ask(self, offset: int, size: int) -> bytes:
+        """At least one byte from `offset`, which is within the file."""
+
+
+class BorrowedReader(_PartlyReader):
     """A reader of the caller's, in this process."""
 
     def __init__(self, reader: RandomReader) -> None:
         super().__init__(reader.size)
         self._reader = reader
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        """The bytes from `offset`."""
-        return self._reader.read_at(offset, size)
+    def _ask(self, offset: int, size: int) -> bytes:
+        return read_some(self._reader, offset, size)
 
 
-class AskingReader(OffsetReader):
+class AskingReader(_PartlyReader):
     """A video that the parent of this jailed process reads: each read is a request over a socket."""
 
     def __init__(self, descriptor: int) -> None:
@@ -95,11 +149,10 @@ class AskingReader(OffsetReader):
         self._turn = threading.Lock()
         super().__init__(int.from_bytes(self._receive(8), "little"))
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        """The bytes from `offset`."""
+    def _ask(self, offset: int, size: int) -> bytes:
         with self._turn:
             self._socket.sendall(READ_REQUEST.pack(offset, size))
-            return self._receive(int.from_bytes(self._receive(4), "little"))
+            return self._receive(*READ_ANSWER.unpack(self._receive(READ_ANSWER.size)))
 
     def _receive(self, size: int) -> bytes:
         parts = []
@@ -110,3 +163,18 @@ class AskingReader(OffsetReader):
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+def read_some(reader: RandomReader, offset: int, size: int) -> bytes:
+    """At least one byte from `offset`, which is within the video.
+
+    Raises:
+        StorageUnavailable: the reader fails, or gives none or too many; never is that taken for the video's end.
+    """
+    try:
+        data = reader.read_at(offset, size)
+    except OSError as error:
+        raise StorageUnavailable(detail=str(error)) from error
+    if not 0 < len(data) <= size:
+        raise StorageUnavailable(detail=f"of {size} bytes at {offset} the reader gave {len(data)}")
+    return data

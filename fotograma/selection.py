@@ -6,7 +6,7 @@ the first frame; whatever a plan says in seconds is compared exactly, never roun
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -159,6 +159,14 @@ def choose(
         choices.extend(selector.finish(end_ticks=end_ticks))
     # Where pictures choose, the limit counts what they leave over.
     return choices if plan.chooses_by_picture else choices[: plan.limit]
+
+
+def looked_at(plan: Plan, choices: Iterable[Choice]) -> list[int]:
+    """The places of the frames that must be decoded: the chosen ones, and those that they are compared with."""
+    places = {choice.index for choice in choices}
+    if plan.scores or isinstance(plan.mode, Scenes):
+        places |= {place - 1 for place in places if place}
+    return sorted(places)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import av
 from fotograma import parallel, spans
 from fotograma.decoders import Unfit
 from fotograma.parallel import Wanted
-from fotograma.plan import Count, Scenes
+from fotograma.plan import Count
 from fotograma.records import Finished, Picture, Warned
-from fotograma.selection import Choice, Selector, choose
+from fotograma.selection import Choice, Selector, choose, looked_at
 from fotograma.video import Frame
 from fotograma.work import Work
 
@@ -75,15 +75,12 @@ def _seen(work: Work, choices: list[Choice]) -> "Iterator[Seen]":
     from fotograma.looks import Look, Seen, look
 
     by_index = {choice.index: choice for choice in choices}
-    needed = set(by_index)
-    if work.plan.scores or isinstance(work.plan.mode, Scenes):
-        needed |= {index - 1 for index in by_index if index}
     before: dict[int, Look] = {}
 
     def make(picture: av.VideoFrame, _: int) -> tuple[av.VideoFrame, Look]:
         return picture, look(picture)
 
-    indexes = sorted(needed)
+    indexes = looked_at(work.plan, choices)
     for index, wanted in zip(indexes, _decoded(work, indexes, make, held=True), strict=True):
         picture, its_look = wanted.result
         if index in by_index:

@@ -15,7 +15,7 @@ import av
 import av.error
 import av.logging
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
@@ -39,6 +39,8 @@ CODECS = (
 )
 # Large enough that a call into Python for each read costs nothing beside the decoding.
 READ_BYTES = 2**18
+# Containers that are read by seeking; the others are read through, which costs little beside decoding.
+SEEKABLE = ("mov", "matroska")
 ENCRYPTED_TAGS = frozenset({"encv", "drmi"})
 # The Content Encryption and Extended Content Encryption objects of ASF (Windows Media).
 ENCRYPTED_ASF = (
@@ -262,6 +264,11 @@ def open_video(reader: Reader, *, limits: Limits, stream: int | None = None) -> 
             raise InputError("ENCRYPTED")
         chosen = _choose_stream(container, stream)
         _check_codec(chosen, limits)
+        if container.format.name.startswith(SEEKABLE):
+            # So that their bytes, wherever in the file they lie, are not read at all.
+            for other in container.streams:
+                if other.index != chosen.index:
+                    other.discard = Discard.all
         yield Video(container, chosen)
 
 

@@ -1,9 +1,10 @@
-"""Clips that take long to decode and little time to make."""
+"""Clips that take long to decode, or are large, and take little time to make."""
 
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from tests.clips import Clip, draw_clip
 
@@ -24,3 +25,31 @@ def make_long_clip(path: Path, *, frames: int) -> Clip:
             packet.pts = packet.dts = first[place] + turn * round_ticks
             target.mux(packet)
     return Clip(path, tuple(Fraction(number, 25) for number in range(frames)))
+
+
+def make_noisy_clip(path: Path, *, seconds: int, faststart: bool = False) -> Path:
+    """Pictures of noise with sound, 600 KB a second: one GOP of a second, again and again."""
+    noise = np.random.default_rng(3).integers(0, 255, (25, 240, 320, 3), dtype=np.uint8)
+    with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as output:
+        options = {"preset": "ultrafast", "crf": "30", "sc_threshold": "0"}
+        pictures = output.add_stream("libx264", rate=25, options=options, width=320, height=240, pix_fmt="yuv420p")
+        sound = output.add_stream("pcm_s16le" if path.suffix == ".mov" else "aac", rate=48_000, layout="mono")
+        pictures.codec_context.gop_size = 25
+        encoded = [
+            packet
+            for picture in noise
+            for packet in pictures.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        ] + pictures.encode(None)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 48_000
+        first = [(packet.pts, packet.dts) for packet in encoded]
+        for second in range(seconds):
+            for packet, (pts, dts) in zip(encoded, first, strict=True):
+                packet.pts, packet.dts = pts + 25 * second, dts + 25 * second
+                packet.time_base = Fraction(1, 25)
+                output.mux(packet)
+            for block in range(second * 48, second * 48 + 47):
+                silence.pts = block * 1024
+                output.mux(sound.encode(silence))
+        output.mux(sound.encode(None))
+    return path

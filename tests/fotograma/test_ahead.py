@@ -1,0 +1,245 @@
+"""A video that lies elsewhere: the same frames, and no more of its bytes than they need."""
+
+import threading
+import time
+import tracemalloc
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fotograma import ahead, byte_ranges
+from fotograma.ahead import AheadReader, Fetch
+from fotograma.errors import StorageUnavailable
+from fotograma.extraction import extract, probe
+from fotograma.plan import Plan
+from fotograma.readers import ByteRange
+from tests.fotograma.conftest import Draw, Take
+from tests.long_clips import make_noisy_clip
+from tests.waiting import wait_until
+
+CHUNK_BYTES = 2**16
+
+
+class Store:
+    """Gives ranges of a file as a far one would: after a while, in chunks; and keeps account."""
+
+    def __init__(self, path: Path, *, latency_seconds: float = 0.0) -> None:
+        self.data = path.read_bytes()
+        self.asked: list[ByteRange] = []
+        self.at_once = self.most_at_once = 0
+        self._latency_seconds = latency_seconds
+        self._turn = threading.Lock()
+
+    def fetch(self, offset: int, size: int) -> Generator[bytes, None, None]:
+        with self._turn:
+            self.asked.append(ByteRange(offset, offset + size))
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            time.sleep(self._latency_seconds)
+            for place in range(offset, offset + size, CHUNK_BYTES):
+                yield self.data[place : min(place + CHUNK_BYTES, offset + size)]
+        finally:
+            with self._turn:
+                self.at_once -= 1
+
+    def open(self) -> AheadReader:
+        """The file, read by range."""
+        return AheadReader(self.fetch, size=len(self.data))
+
+    @property
+    def bytes_moved(self) -> int:
+        """How many bytes were asked for."""
+        return sum(part.end - part.start for part in self.asked)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of more than 20 MB, with its table behind the pictures."""
+    return make_noisy_clip(tmp_path_factory.mktemp("large") / "a.mp4", seconds=40)
+
+
+SPARSE: list[dict[str, Any]] = [
+    {"mode": "every", "seconds": 10},
+    {"mode": "at", "seconds": [3.5, 20, 39.9]},
+    {"mode": "count", "n": 3},
+    {"mode": "keyframes", "start": 10, "end": 14},
+    {"mode": "every_nth", "n": 200, "scores": True},
+    {"mode": "scenes", "threshold": 1, "start": 20, "end": 22},
+    {"mode": "best", "seconds": 1, "start": 5, "end": 7},
+    {"mode": "every", "seconds": 7, "snap": "keyframe", "limit": 3},
+    {"mode": "all", "start": 31, "end": 32, "dedupe": 2},
+]
+
+
+@pytest.mark.parametrize("plan", SPARSE, ids=lambda plan: plan["mode"])
+def test_a_sparse_plan_moves_the_table_and_its_own_bytes(plan: dict[str, Any], large: Path, take: Take) -> None:
+    of_file = take(large, plan)
+    store = Store(large)
+    with store.open() as reader:
+        of_store = take(reader, plan, name=large.name)
+
+    assert of_store.data == of_file.data
+    assert of_store.summary is not None
+    assert of_store.summary.engine["path"] == "sparse"
+
+    exact = set(byte_ranges.needed(Plan.from_json(plan), probe(large), size=len(store.data)))
+    table_bytes = 2**17
+    needed_bytes = sum(part.end - part.start for part in exact) + table_bytes
+    assert store.bytes_moved <= 1.03 * needed_bytes + ahead.FIRST_BYTES < len(store.data) / 4
+
+
+def test_a_table_in_front_comes_with_the_first_bytes(tmp_path: Path, take: Take) -> None:
+    store = Store(make_noisy_clip(tmp_path / "a.mp4", seconds=20, faststart=True))
+    with store.open() as reader:
+        take(reader, {"mode": "at", "seconds": [0]})
+
+    assert store.asked == [ByteRange(0, ahead.FIRST_BYTES)]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "avi"])
+def test_what_must_be_read_through_is_fetched_once(suffix: str, tmp_path: Path, take: Take) -> None:
+    path = make_noisy_clip(tmp_path / f"a.{suffix}", seconds=20)
+    plan = {"mode": "count", "n": 5}
+    of_file = take(path, plan)
+    store = Store(path)
+    with store.open() as reader:
+        of_store = take(reader, plan, name=path.name)
+
+    assert of_store.data == of_file.data
+    assert len(store.data) > byte_ranges.SMALL_BYTES
+    assert store.bytes_moved <= len(store.data)
+
+
+def test_a_small_file_comes_at_once(draw: Draw, take: Take) -> None:
+    path = draw("a.mp4").path
+    store = Store(path)
+    with store.open() as reader:
+        of_store = take(reader, {"mode": "every", "seconds": 1}, name=path.name)
+
+    assert of_store.data == take(path, {"mode": "every", "seconds": 1}).data
+    assert store.asked == [ByteRange(0, len(store.data))]
+
+
+def test_in_this_process_it_is_read_the_same_way(large: Path, take: Take) -> None:
+    store = Store(large)
+    with store.open() as reader:
+        of_store = take(reader, SPARSE[0], name=large.name, jail=False)
+
+    assert of_store.data == take(large, SPARSE[0]).data
+    assert store.bytes_moved < len(store.data) / 4
+
+
+def test_several_ranges_are_on_their_way_at_once_and_not_too_many(large: Path, take: Take) -> None:
+    store = Store(large, latency_seconds=0.05)
+    with store.open() as reader:
+        take(reader, {"mode": "keyframes"})
+
+    assert 4 <= store.most_at_once <= ahead.CONNECTIONS + 1
+
+
+def zeros(_: int, size: int) -> Generator[bytes, None, None]:
+    for _ in range(size // 2**18):
+        yield bytes(2**18)
+    yield bytes(size % 2**18)
+
+
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_a_large_file_is_read_in_little_memory(foreseen: bool) -> None:
+    size = 300 * 2**20
+    tracemalloc.start()
+    with AheadReader(zeros, size=size) as reader:
+        if foreseen:
+            reader.expect([ByteRange(0, size)])
+        place = 0
+        while place < size:
+            place += len(reader.read_at(place, 2**18))
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert place == size
+    assert peak < ahead.AHEAD_BYTES + ahead.BEHIND_BYTES + ahead.KEPT_BYTES
+
+
+def test_what_nobody_reads_is_not_fetched_for_ever() -> None:
+    size = 300 * 2**20
+    with AheadReader(zeros, size=size) as reader:
+        reader.expect([ByteRange(0, size)])
+        wait_until(lambda: reader.bytes_fetched >= ahead.AHEAD_BYTES)
+
+        assert reader.bytes_fetched <= ahead.AHEAD_BYTES + byte_ranges.PIECE_BYTES + ahead.FIRST_BYTES
+
+
+def failing(store: Store, *, after: int, how: str) -> Fetch:
+    """The store, until so many bytes were asked for."""
+
+    def fetch(offset: int, size: int) -> Generator[bytes, None, None]:
+        if store.bytes_moved < after:
+            yield from store.fetch(offset, size)
+            return
+        match how:
+            case "refuses":
+                raise ConnectionRefusedError("Connection refused")
+            case "breaks off":
+                yield store.data[offset : offset + size // 2]
+                raise TimeoutError("timed out")
+            case "gives too little":
+                yield store.data[offset : offset + size - 1]
+            case "gives too much":
+                yield store.data[offset : offset + size] + b"."
+            case "gives nothing":
+                pass
+
+    return fetch
+
+
+@pytest.mark.parametrize(
+    ("how", "after"),
+    [
+        ("refuses", 0),
+        ("breaks off", ahead.FIRST_BYTES),
+        ("breaks off", 3 * 2**20),
+        ("gives too little", 3 * 2**20),
+        ("gives too much", 3 * 2**20),
+        ("gives nothing", 3 * 2**20),
+    ],
+)
+def test_a_store_that_fails_is_never_taken_for_a_damaged_video(how: str, after: int, large: Path) -> None:
+    store = Store(large)
+    plan = Plan.from_json({"mode": "every", "seconds": 0.5, "width": 16})
+    with (
+        AheadReader(failing(store, after=after, how=how), size=len(store.data)) as reader,
+        pytest.raises(StorageUnavailable),
+    ):
+        extract(reader, plan, sink=lambda _: None)
+
+
+@pytest.fixture
+def silent() -> Iterator[Fetch]:
+    """A store that takes each request and says no more."""
+    over = threading.Event()
+
+    def fetch(_: int, size: int) -> Generator[bytes, None, None]:
+        over.wait()
+        yield bytes(size)
+
+    yield fetch
+    over.set()
+
+
+def test_a_store_that_falls_silent_is_waited_for_only_so_long(silent: Fetch) -> None:
+    with (
+        AheadReader(silent, size=100, silence_seconds=0.1) as reader,
+        pytest.raises(StorageUnavailable, match=r"no byte came for 0\.1 s"),
+    ):
+        reader.read_at(0, 100)
+
+
+def test_whoever_waits_is_told_that_the_reader_was_closed(silent: Fetch) -> None:
+    reader = AheadReader(silent, size=100)
+    threading.Timer(0.1, reader.close).start()
+
+    with pytest.raises(StorageUnavailable, match="no more"):
+        reader.read_at(0, 100)

@@ -1,0 +1,44 @@
+"""What a browser makes of the answers that the page comes in."""
+
+import uuid
+
+from playwright.sync_api import expect
+
+from tests.page.conftest import OpenWindow
+
+FIRST_LOAD_MAX_BYTES = 120_000
+
+
+def test_the_first_load_is_small(open_window: OpenWindow) -> None:
+    page = open_window().page
+    page.goto("/", wait_until="networkidle")
+    sizes = page.evaluate(
+        """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+           .map(({name, transferSize}) => [name, transferSize])"""
+    )
+
+    assert len(sizes) >= 4
+    assert sum(size for _, size in sizes) < FIRST_LOAD_MAX_BYTES, sizes
+
+
+def test_going_back_shows_the_page_and_not_what_it_has_fetched(open_window: OpenWindow) -> None:
+    open_window.expect("status of 401")
+    page = open_window().page
+    address = f"/videos/{uuid.uuid4()}"
+    page.goto(address)
+    assert page.evaluate("(address) => fetch(address).then((answer) => answer.json())", address)["status"] == 401
+    page.goto("/docs")
+    page.go_back()
+
+    expect(page.locator("#app > *").first).to_be_attached()
+
+
+def test_the_apis_documentation_works_with_nothing_from_elsewhere(open_window: OpenWindow) -> None:
+    window = open_window()
+    requested: list[str] = []
+    window.page.on("request", lambda request: requested.append(request.url))
+    window.page.goto("/docs")
+    window.page.get_by_text("/videos/upload", exact=True).first.click()
+
+    expect(window.page.get_by_role("button", name="Try it out")).to_be_visible()
+    assert [url for url in requested if not url.startswith((window.service.url, "data:"))] == []
