@@ -1,11 +1,14 @@
 """The page: its files, its index for every screen that a browser navigates to, and what a browser may do with them."""
 
 import hashlib
+import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, Response
@@ -105,7 +108,11 @@ class Page:
             await self.app(scope, receive, send)
             return
         is_shared = SHARED.fullmatch(scope["path"]) is not None
-        answer = self._answer(scope, is_shared=is_shared) if scope["method"] in ("GET", "HEAD") else None
+        app = self.app
+        if scope["method"] in ("GET", "HEAD"):
+            app = self._answer(scope, is_shared=is_shared) or app
+            if app is self.app and navigates(Headers(scope=scope)):
+                app = ReadableRefusals(app)
 
         async def send_shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -117,7 +124,7 @@ class Page:
                     headers.update(_shields(DOCS_POLICY))
             await send(message)
 
-        await (answer or self.app)(scope, receive, send_shielded)
+        await app(scope, receive, send_shielded)
 
     def _answer(self, scope: Scope, *, is_shared: bool) -> Response | None:
         headers = Headers(scope=scope)
@@ -141,6 +148,32 @@ class Page:
             return _asset(file, facts.st_mtime_ns, facts.st_size)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+class ReadableRefusals:
+    """Says to a person what a problem says to a program: who opens the link of an old mail has no use for JSON."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start: Message | None = None
+        problem = bytearray()
+
+        async def send_readable(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                is_problem = Headers(raw=message["headers"]).get("Content-Type") == "application/problem+json"
+                start = message if is_problem else None
+            if start is None:
+                await send(message)
+            elif message["type"] == "http.response.body":
+                problem.extend(message.get("body", b""))
+                if not message.get("more_body", False):
+                    answer = _readable(json.loads(problem), headers=Headers(raw=start["headers"]))
+                    await answer(scope, receive, send)
+
+        await self.app(scope, receive, send_readable)
 
 
 def navigates(headers: Headers) -> bool:
@@ -189,12 +222,24 @@ def _instead(state: PageState) -> Response:
     """What stands where the page will be."""
     english, portuguese = WORDS[state.status]
     again = '<meta http-equiv="refresh" content="2">' if state.status == "building" else ""
+    words = f'<p>{english}</p><p lang="pt-BR">{portuguese}</p><p><a href="{DOCS}">API</a></p>'
+    return _plain(words, more_head=again, status=503, headers={"Cache-Control": "no-store"})
+
+
+def _readable(problem: Mapping[str, Any], *, headers: Headers) -> Response:
+    """A refusal as a page of its own."""
+    kept = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
+    words = f'<p>{html.escape(problem["detail"])}</p><p><a href="/">Fotograma</a></p>'
+    return _plain(words, status=problem["status"], headers=kept)
+
+
+def _plain(words: str, *, status: int, headers: Mapping[str, str], more_head: str = "") -> Response:
     return HTMLResponse(
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<meta name="color-scheme" content="light dark">{again}<title>Fotograma</title><h1>Fotograma</h1>'
-        f'<p>{english}</p><p lang="pt-BR">{portuguese}</p><p><a href="{DOCS}">API</a></p></html>',
-        status_code=503,
-        headers={"Cache-Control": "no-store", **_shields(POLICY)},
+        f'<meta name="color-scheme" content="light dark">{more_head}<title>Fotograma</title><h1>Fotograma</h1>'
+        f"{words}</html>",
+        status_code=status,
+        headers={**headers, **_shields(POLICY)},
     )
 
 

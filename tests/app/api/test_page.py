@@ -80,9 +80,21 @@ def test_a_shared_address_says_what_its_answer_depends_on(browse: Callable[..., 
     assert {"Accept", "Sec-Fetch-Mode"} <= set(re.split(r", *", answer.headers["Vary"]))
 
 
+def test_a_refusal_is_told_to_a_person_in_words(browse: Callable[..., TestClient]):
+    path = "/files/results/frames.zip?expires=1&signature=abc"
+    refused = browse().get(path, headers=BROWSER)
+    problem = browse().get(path, headers=CURL)
+
+    assert refused.status_code == problem.status_code
+    assert refused.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert problem.json()["detail"] in refused.text
+    assert refused.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
 def test_what_a_browser_shall_save_and_not_show_is_the_apis(browse: Callable[..., TestClient]):
-    for path in (f"/videos/download/{uuid.uuid4()}", f"/extractions/{uuid.uuid4()}/download", "/health/live"):
-        assert "json" in browse().get(path, headers=BROWSER).headers["Content-Type"]
+    assert "json" in browse().get("/health/live", headers=BROWSER).headers["Content-Type"]
+    for path in (f"/videos/download/{uuid.uuid4()}", f"/extractions/{uuid.uuid4()}/download"):
+        assert browse().get(path, headers=BROWSER).status_code == 401
 
 
 def test_assets_are_kept_for_good_and_compressed_where_that_is_taken(browse: Callable[..., TestClient]):
