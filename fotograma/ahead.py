@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -209,7 +210,9 @@ class AheadReader:
         bisect.insort(self._pieces, piece, key=lambda piece: piece.start)
         self.requests += 1
         self._under_way += place is not None
-        threading.Thread(target=self._run, args=(piece,), name="fetch", daemon=True).start()
+        # In the context of who asks, so that what is logged there says for whom it was.
+        run = copy_context().run
+        threading.Thread(target=run, args=(self._run, piece), name="fetch", daemon=True).start()
         return piece
 
     def _run(self, piece: _Piece) -> None:

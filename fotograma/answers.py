@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 
 from fotograma.errors import DecoderCrashed
 from fotograma.readers import READ_ANSWER, READ_MOST_BYTES, READ_REQUEST, RandomReader, read_some
@@ -33,7 +34,7 @@ class Answers:
         self._on_failure = on_failure
         # Together, so that nobody sees the one without the other.
         self._read_seconds: tuple[float, float | None] = (0.0, None)
-        self._thread = threading.Thread(target=self._run, name="reads", daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="reads", daemon=True)
 
     def start(self) -> None:
         """Tell the child the video's size, and answer from now on."""

@@ -1,7 +1,6 @@
 """Working on a segment: probe, frames, join. Each is safe to run twice, for each claim writes under its own token."""
 
 import itertools
-import os
 import threading
 import time
 from bisect import bisect_left
@@ -25,7 +24,9 @@ from app.storage import Storage, get_storage
 from app.workers import gathering, joining, outcome, presence
 from app.workers.jail import count_failure, get_limits
 from app.workers.lease import Lease
+from app.workers.source import open_source
 from fotograma import cut, extraction
+from fotograma.ahead import AheadReader
 from fotograma.archive import EntryWriter
 from fotograma.errors import Cancelled, FotogramaError, StorageUnavailable
 from fotograma.jail import Jail
@@ -105,8 +106,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
     if not task.is_whole:
         task = _gather(lease, storage, task)
     plan = None if task.plan is None else Plan.from_json(task.plan)
-    with _open_jail(storage, task.object_key) as jail:
-        lease.on_given_up(jail.kill)
+    with _open_jail(lease, storage, task) as jail:
         facts = jail.probe(stream=plan.stream if plan else None)
         logger.info("video probed", jail_pid=jail.pid, size_bytes=task.size_bytes)
         metrics.source_bytes.inc(task.size_bytes)
@@ -251,12 +251,17 @@ def _take_frames(
 
 
 @contextmanager
-def _open_jail(storage: Storage, object_key: str) -> Iterator[Jail]:
-    descriptor = storage.open_descriptor(object_key)
-    if descriptor is None:
-        raise StorageUnavailable(detail="this store's objects can't be opened as files")
-    try:
-        with Jail(descriptor, limits=get_limits(), required=get_settings().require_jail) as jail:
-            yield jail
-    finally:
-        os.close(descriptor)
+def _open_jail(lease: Lease, storage: Storage, task: Task) -> Iterator[Jail]:
+    """A decoder with the video, stopped where the lease is given up."""
+    with (
+        open_source(storage, task.object_key, size_bytes=task.size_bytes) as source,
+        Jail(source, limits=get_limits(), required=get_settings().require_jail) as jail,
+    ):
+
+        def stop() -> None:
+            jail.kill()
+            if isinstance(source, AheadReader):
+                source.close()
+
+        lease.on_given_up(stop)
+        yield jail
