@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     segment_wall_seconds: float = Field(900, gt=0, description="Time one segment may take.")
     jail_memory_bytes: int = Field(2 * 2**30, ge=256 * 2**20, description="Memory of one decoding process.")
 
+    decoder_ahead: bool = Field(
+        True, description="Whether a worker keeps one decoder started: 0.2 s less for a job, and 60 MB."
+    )
     require_jail: bool = Field(
         True, description="Whether a worker on whose machine decoders can't be locked in refuses to start."
     )

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import inputs, report
+from benchmarks import inputs, report, turnaround
 from benchmarks.comparing import compare
 from benchmarks.peers import PEERS, is_here
 from benchmarks.report import Results
 
 # What is asked of a file that is given.
 WORKS = ("1s", "10s", "keyframes")
+# What also goes through the running service.
+UPLOADED = "h264_1080p_2s_gop"
 RESULTS = Path(".fotograma/benchmarks/results.json")
 
 
@@ -27,6 +29,7 @@ def main(
     publish: Annotated[
         bool, typer.Option(help="Only write docs/benchmarks.md and its plot, from all kept results.")
     ] = False,
+    service: Annotated[bool, typer.Option(help=f"Also {UPLOADED} by the running service, until its ZIP.")] = True,
     note: Annotated[str, typer.Option(help="With --publish: what else is to be said of clips and machine.")] = "",
 ) -> None:
     """Measure the command `fotograma` beside others, on this machine."""
@@ -53,6 +56,11 @@ def main(
                 case = compare(path, work=one, name=name, installed=installed, rounds=rounds, folder=Path(folder))
                 print(report.as_text(case), flush=True)
                 kept.replace(case)
+                kept.save(results)
+            if service and name == UPLOADED:
+                took = turnaround.measure(path, name=name, rounds=rounds, folder=Path(folder))
+                print(turnaround.as_text(took), flush=True)
+                kept.turnarounds = [other for other in kept.turnarounds if other.name != name] + [took]
                 kept.save(results)
     if publish:
         report.publish(kept, note=note)

@@ -19,13 +19,25 @@ _spares: list[Started] = []
 
 
 def warm() -> None:
-    """Start the process of the next jail now."""
-    _spares.append(_start())
+    """Start the process of the next jail now, unless one waits already.
+
+    The thread that calls must live for as long as the process is to be of use, which may be another thread's.
+    """
+    if not _spares:
+        _spares.append(_start())
 
 
 def take() -> Started:
     """The process that was started ahead, or a new one."""
-    return _spares.pop() if _spares else _start()
+    while True:
+        try:
+            process, channel = _spares.pop()
+        except IndexError:
+            return _start()
+        # While it waited, the machine may have needed its memory.
+        if process.poll() is None:
+            return process, channel
+        channel.close()
 
 
 def _start() -> Started:

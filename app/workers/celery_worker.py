@@ -30,6 +30,8 @@ def segment() -> None:
     if extraction.work_on_next_segment(stopping=_stopping):
         # Where its user's limit held others back, their rings were spent in vain: this one is sooner than the sweep's.
         task_queue.ring(task_queue.SEGMENT_TASK)
+    if not _stopping.is_set():
+        jail.start_ahead()
 
 
 @app.task(name=task_queue.EMAIL_TASK)
@@ -57,6 +59,7 @@ def _begin(**_: Any) -> None:
 def _begin_rounds(**_: Any) -> None:
     threading.Thread(target=maintenance.sweep_until, args=(_stopping,), name="sweep", daemon=True).start()
     _answer_prometheus()
+    jail.start_ahead()
     presence_words = {"layers": jail.tried_layers()}
     threading.Thread(
         target=presence.tell_until, args=(_stopping,), kwargs=presence_words, name="presence", daemon=True

@@ -6,7 +6,7 @@ import structlog
 
 from app import metrics
 from app.settings import get_settings
-from fotograma import trial
+from fotograma import spawn, trial
 from fotograma.errors import Cause, FotogramaError
 from fotograma.limits import Limits
 from fotograma.records import LAYERS
@@ -25,6 +25,12 @@ def get_limits() -> Limits:
         wall_seconds=settings.segment_wall_seconds,
         memory_bytes=settings.jail_memory_bytes,
     )
+
+
+def start_ahead() -> None:
+    """Have the next decoder load while there is nothing to decode."""
+    if get_settings().decoder_ahead:
+        spawn.warm()
 
 
 @lru_cache

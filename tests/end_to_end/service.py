@@ -122,11 +122,12 @@ class Service:
         return new
 
     def launch_worker(self, entry: str = "app.workers.celery_worker", **more: str) -> Process:
-        """A worker that is not waited for."""
+        """A worker that is not waited for, and that has no decoder waiting: each that is found is at work."""
         name = f"worker-{secrets.token_hex(4)}"
         words = f"celery -A {entry} worker --loglevel=info -n {name}@%h".split()
+        environment = {**self.environment, "DECODER_AHEAD": "false", **more}
         worker = Process(
-            Part("Worker", words, lambda worker: " ready." in worker.output(), {**self.environment, **more}),
+            Part("Worker", words, lambda worker: " ready." in worker.output(), environment),
             log=self.folder / f"{name}.log",
         )
         self.workers.append(worker)
