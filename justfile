@@ -119,6 +119,15 @@ web-client *options:
     SECRET_KEY=signs-nothing-but-lets-the-API-describe-itself uv run python -c "import json, main; print(json.dumps(main.app.openapi()))" \
         | npm --prefix web run --silent client -- {{ options }}
 
+# What the service is made of, as CycloneDX: packages, the libraries inside of them, and the page's.
+sbom:
+    @uv run python -m deploy.sbom
+
+# Ask the public advisories of all that is locked.
+audit:
+    uv export --quiet --no-emit-project --all-groups | uvx pip-audit --disable-pip --require-hashes --requirement /dev/stdin
+    npm --prefix web audit --package-lock-only
+
 # Build the image without a container engine, run it and do one job in it: as root, on a Debian with buildah and debootstrap.
 prove-image *options:
     uv run python -m deploy.prove_image {{ options }}
