@@ -44,6 +44,10 @@ chaos scenarios="" seed=`date +%s` minutes="10":
 soak minutes="120" seed=`date +%s`:
     FOTOGRAMA_CHAOS_SOAK={{ minutes }} just chaos grows {{ seed }}
 
+# Whether the API does what its description says, asked so many times for each operation, as a user and as nobody.
+description examples="100":
+    FOTOGRAMA_DESCRIPTION_EXAMPLES={{ examples }} uv run pytest tests/app/api/test_description.py --verbose --timeout 3600
+
 # Everything but the tests.
 check: lint types arrows dependencies files docs-are-true page-is-right
 

@@ -18,7 +18,7 @@ BODIES = {
     "infinity": '{"mode": "every", "seconds": 1e999}',
     "not a number": '{"mode": "every", "seconds": NaN}',
     "surrogate": '{"mode": "\\ud800", "email": "a\\ud800@example.com", "password": "\\udfff\\udfff\\udfff\\udfff"}',
-    "NUL": '{"mode": "every\\u0000", "email": "a\\u0000@example.com", "password": "\\u0000\\u0000\\u0000\\u0000\\u0000"}',
+    "NUL": '{"mode": "every\\u0000", "email": "a\\u0000@example.com", "password": "\\u0000\\u0000\\u0000\\u0000"}',
     "not UTF-8": b'{"mode": "\xff\xfe"}',
     "not JSON": "<plan/>",
     "only a word": '"every"',
