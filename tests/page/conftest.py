@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app import page_folder
 from app.local_stack import page as builder
@@ -17,6 +17,8 @@ from tests.end_to_end.service import Person, Service
 from tests.page.window import Window
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+expect.set_options(timeout=30_000)
+
 FLAGS = (
     "--disable-quic",
     "--disable-background-networking",
@@ -99,7 +101,7 @@ def open_window(browser: Browser, service: Service) -> Iterator[OpenWindow]:
     """Whatever goes wrong in a window fails the test at its end."""
     opener = OpenWindow(browser, service)
     yield opener
-    assert not opener.close()
+    assert "\n".join(opener.close()) == ""
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ new PerformanceObserver((list) => {
     shifts.push([entry.value, entry.sources.map(({node}) => node?.outerHTML?.slice(0, 120) ?? String(node))]);
 }).observe({ type: "layout-shift", buffered: true });
 """
-# Less than this nobody sees: it is a thousandth of the window, moved by a tenth of it.
-SHIFT_MIN = 0.0001
+# Less is a line that grew a word, or the list of uploads that is done; ten times as much is what users are said to feel.
+SHIFT_MIN = 0.005
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -35,7 +35,7 @@ class Window:
         self._context = browser.new_context(
             base_url=service.url, viewport={"width": width, "height": height}, accept_downloads=True, **more
         )
-        self._context.set_default_timeout(10_000)
+        self._context.set_default_timeout(30_000)
         self._context.add_init_script(WATCH)
         self.page = self._context.new_page()
         self.page.on("pageerror", lambda error: self._errors.append(f"uncaught: {error}"))

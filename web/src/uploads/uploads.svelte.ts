@@ -23,6 +23,8 @@ export type Arrival = "default" | "choose";
 
 class Uploads {
   list = $state<Upload[]>([]);
+  /** Whether what a closed page has left is in the list. */
+  isRestored = $state(false);
   arrival = $state<Arrival>(localStorage.getItem(arrivalKey) === "choose" ? "choose" : "default");
   /** Told when a video has arrived, for those who want to go there. */
   onArrived: (videoId: string, arrival: Arrival) => void = () => {};
@@ -84,6 +86,7 @@ class Uploads {
       if (!kept.file) upload.state = kept.handle ? "needs-yes" : "needs-file";
       this.list.push(upload);
     }
+    this.isRestored = true;
     this.pump();
   }
 
