@@ -19,7 +19,7 @@ new PerformanceObserver((list) => {
     shifts.push([entry.value, entry.sources.map(({node}) => node?.outerHTML?.slice(0, 120) ?? String(node))]);
 }).observe({ type: "layout-shift", buffered: true });
 """
-# Less is a line that grew a word, or the list of uploads that is done; ten times as much is what users are said to feel.
+# Less is a line that grew a word, or a list that lost one; ten times as much is what users are said to feel.
 SHIFT_MIN = 0.005
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
