@@ -8,14 +8,18 @@ from fastapi import APIRouter, Query, Request, Response
 from app.api import archives
 from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep
 from app.api.error_responses import documented
+from app.api.object_responses import object_response
 from app.api.schemas import LinkView, VideoPage, VideoView
 from app.extractions import lifecycle
 from app.extractions import queries as extractions
-from app.extractions.errors import ArchiveExpired, NothingReady
+from app.extractions.errors import ArchiveExpired, NothingReady, NotProbed
 from app.extractions.queries import BadCursor, Page, VideoState, VideoStatus
 from app.videos.errors import VideoNotFound
 
 router = APIRouter(prefix="/videos", tags=["videos"], responses=documented(VideoNotFound))
+
+# Of what browsers can play, by a name of the container's; an unknown type they don't even try.
+PLAYABLE = {"mp4": "video/mp4", "webm": "video/webm", "ogg": "video/ogg"}
 
 
 @router.get("/status", response_model=VideoPage, responses=documented(BadCursor))
@@ -35,6 +39,25 @@ def list_videos(
 def get_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> VideoState:
     """One video and how far it is."""
     return extractions.video_state(session, video_id, user_id=user.id)
+
+
+@router.get(
+    "/{video_id}/source",
+    response_class=Response,
+    responses={200: {"content": {"video/*": {}}}, **documented(NotProbed, ArchiveExpired)},
+)
+def get_source(video: CurrentVideo, storage: StorageDep, request: Request) -> Response:
+    """The video's own bytes as they were sent, for a player or a copy; parts of them by `Range`."""
+    if video.media is None:
+        raise NotProbed
+    containers = str(video.media["container"]).split(",")
+    content_type = next((PLAYABLE[name] for name in containers if name in PLAYABLE), "application/octet-stream")
+    try:
+        return object_response(
+            storage, video.object_key, filename=video.filename, content_type=content_type, request=request
+        )
+    except FileNotFoundError:
+        raise ArchiveExpired from None
 
 
 @router.get(

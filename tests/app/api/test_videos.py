@@ -290,3 +290,22 @@ def test_a_deleted_video_makes_room(start_api, make_user):
 
 def test_ids_that_are_none_are_422(get):
     assert get("/videos/none").status_code == 422
+
+
+def test_the_source_plays_once_the_video_is_probed(upload, get):
+    path = f"/videos/{(video := upload())['id']}/source"
+    assert (get(path).status_code, get(path).json()["code"]) == (409, "NOT_PROBED")
+
+    change_video(video, media={"container": "mov,mp4,m4a,3gp,3g2,mj2"})
+    part = get(path, headers={"Range": "bytes=3-"})
+
+    assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, b"video", "bytes 3-7/8")
+    assert part.headers["Content-Type"] == "video/mp4"
+    assert part.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in part.headers["Content-Security-Policy"]
+
+
+def test_a_source_that_no_browser_plays_is_only_bytes(upload, get):
+    change_video(video := upload(), media={"container": "avi"})
+
+    assert get(f"/videos/{video['id']}/source").headers["Content-Type"] == "application/octet-stream"
