@@ -324,6 +324,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/videos/{video_id}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Source
+         * @description The video's own bytes as they were sent, for a player or a copy; parts of them by `Range`.
+         */
+        get: operations["get_source_videos__video_id__source_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/videos/download/{video_id}": {
         parameters: {
             query?: never;
@@ -5441,6 +5461,208 @@ export interface operations {
             };
             /** @description `VIDEO_NOT_FOUND`: There is no such video, or it is not yours. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    get_source_videos__video_id__source_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                video_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/*": unknown;
+                };
+            };
+            /** @description `VIDEO_NOT_FOUND`: There is no such video, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_PROBED`: The video has not been looked at yet; ask again in a moment. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `ARCHIVE_EXPIRED`: The archive was kept for its time and is gone; upload the video again. */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
