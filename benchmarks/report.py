@@ -52,9 +52,9 @@ threads. Whoever took 1.4 times as long as the best in the first round was not r
 SERVICE = """
 ## Through the running service
 
-From the first byte of an upload to the finished ZIP, one frame a second, beside the command `fotograma` on the same file,
-in turn; medians. API, worker, PostgreSQL and broker share the cores with the decoder. The aim is 1.1 times the command
-and 0.3 s.
+From the first byte of an upload to the finished ZIP, one frame a second, beside the command `fotograma` on the same
+file, in turn; medians. API, worker, PostgreSQL and broker share the cores with the decoder. The aim is 1.1 times the
+command and 0.3 s.
 
 | upload | frames | command | service | of it, until answered | aim |
 |---|---|---|---|---|---|
