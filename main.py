@@ -43,12 +43,14 @@ from app.api.request_log import RequestLog
 from app.database import get_engine
 from app.logs import set_up_logs
 from app.settings import get_settings
+from app.storage import prove_storage
 
 
 def create_app() -> FastAPI:
     """The API; what is wrong with the settings ends the start in one sentence each."""
     settings = get_settings()
     set_up_logs(as_json=settings.log_json)
+    prove_storage()
     # Swagger UI from here and not from elsewhere: it would be a stranger's script beside people's sessions.
     app = FastAPIOffline(
         title="Fotograma",

@@ -61,8 +61,22 @@ class Settings(BaseSettings):
         "", description="Addresses of pages elsewhere that may use the API from a browser, by comma; empty: none."
     )
 
-    storage_url: str = Field("file:.fotograma/objects", description="Where videos and archives live (`file:///path`).")
-    signed_url_seconds: int = Field(12 * 3600, ge=1, le=7 * 86400, description="How long a signed link works.")
+    storage_url: str = Field(
+        "file:.fotograma/objects",
+        description="Where videos and archives live: `file:///path`, `gs://bucket/prefix`, `s3://bucket/prefix` or "
+        "`az://container/prefix` ([storage.md](storage.md)).",
+    )
+    storage_public_url: str = Field(
+        "",
+        description="Endpoint of the store that signed links begin with, where users can't reach the one that the "
+        "service uses.",
+    )
+    signed_url_seconds: int = Field(
+        12 * 3600,
+        ge=1,
+        le=7 * 86400,
+        description="How long a signed link works; less where the credentials of the store can't promise that.",
+    )
 
     smtp_url: SecretStr = Field(
         SecretStr("smtp://localhost:1025"),

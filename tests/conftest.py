@@ -20,6 +20,7 @@ from app.database import get_engine
 from app.local_stack import broker, postgres
 from app.local_stack.mailbox import Mailbox
 from app.local_stack.processes import Part, Process, free_port
+from tests.stores.doubles import DOUBLES, Double
 from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[1]
@@ -64,6 +65,21 @@ def broker_process(stack_folder: Path) -> Iterator[tuple[Process, dict[str, str]
         yield process, broker.environment(folder, port=port)
     finally:
         process.stop()
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Double]]:
+    """`stores("rclone")`: a cloud's store on this machine, started when it is first asked for."""
+    running: dict[str, Double] = {}
+
+    def get(name: str) -> Double:
+        if name not in running:
+            running[name] = DOUBLES[name](tmp_path_factory.mktemp(name))
+        return running[name]
+
+    yield get
+    for double in running.values():
+        double.process.stop()
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Finished archives as downloads and as links."""
 
 import datetime
-from dataclasses import dataclass
 
 from fastapi import Request, Response
 
@@ -9,15 +8,7 @@ from app.api.object_responses import object_response
 from app.extractions.errors import ArchiveExpired
 from app.extractions.queries import ReadyArchive
 from app.settings import get_settings
-from app.storage import Storage
-
-
-@dataclass(frozen=True)
-class Link:
-    """A signed URL."""
-
-    url: str
-    expires_at: datetime.datetime
+from app.storage import SignedUrl, Storage
 
 
 def archive_response(storage: Storage, archive: ReadyArchive, *, request: Request) -> Response:
@@ -30,7 +21,7 @@ def archive_response(storage: Storage, archive: ReadyArchive, *, request: Reques
         raise ArchiveExpired from None
 
 
-def archive_link(storage: Storage, archive: ReadyArchive) -> Link:
+def archive_link(storage: Storage, archive: ReadyArchive) -> SignedUrl:
     """A link to the archive that works for a limited time, and not for longer than the archive is kept."""
     try:
         storage.stat(archive.key)
@@ -38,5 +29,4 @@ def archive_link(storage: Storage, archive: ReadyArchive) -> Link:
         raise ArchiveExpired from None
     now = datetime.datetime.now(datetime.UTC)
     expires_in = min(datetime.timedelta(seconds=get_settings().signed_url_seconds), archive.expires_at - now)
-    url = storage.signed_url(archive.key, expires_in=expires_in, filename=archive.name)
-    return Link(url=url, expires_at=now + expires_in)
+    return storage.signed_url(archive.key, expires_in=expires_in, filename=archive.name)

@@ -20,6 +20,7 @@ from app.extractions.errors import (
     TooManyWaiting,
 )
 from app.extractions.queries import ExtractionState
+from app.storage import SignedUrl
 from app.videos.errors import VideoNotFound
 from fotograma.estimate import Estimate
 
@@ -105,6 +106,6 @@ def download(
 )
 def get_download_url(
     extraction_id: uuid.UUID, session: SessionDep, user: CurrentUser, storage: StorageDep
-) -> archives.Link:
+) -> SignedUrl:
     """A link to the same ZIP that needs no login and works for a limited time."""
     return archives.archive_link(storage, queries.archive_of(session, extraction_id, user_id=user.id))

@@ -9,11 +9,12 @@ from pydantic import BaseModel, Field
 
 from app.api.dependencies import CurrentUser, StorageDep
 from app.api.error_responses import documented
-from app.api.object_responses import HARMLESS, ClosingResponse, attachment, has_it
+from app.api.object_responses import HARMLESS, ClosingResponse, has_it
 from app.api.schemas import FramePage
 from app.extractions import selection
 from app.extractions.errors import ArchiveExpired, ExtractionNotFound, FrameNotFound, FrameNotReady, FramesDropped
 from app.extractions.frames import FrameReader, Page
+from app.storage.attachments import attachment
 from fotograma.plan import ImageFormat
 
 router = APIRouter(

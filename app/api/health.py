@@ -145,7 +145,7 @@ def get_readiness() -> Readiness:
         {
             "database": check_database,
             "broker": lambda: check_broker(redis_url),
-            "storage": lambda: get_storage().check(),
+            "storage": lambda: get_storage().answers(),
             "workers": check_workers,
         }
     )

@@ -1,22 +1,18 @@
 """Stored objects as HTTP responses, which a download can be resumed from and a browser never renders."""
 
 import re
-import unicodedata
 from collections.abc import Generator
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.storage import ObjectSource
+from app.storage.attachments import attachment
 
-# Long enough for any name a person gives, short enough for the headers a proxy takes once it is percent-encoded.
-FILENAME_MAX_CHARACTERS = 150
 # Nineteen digits hold every size a file can have.
 BYTE_RANGE = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*", re.IGNORECASE)
-REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 # Whatever the bytes are, a browser takes them for what they are said to be, and runs nothing in them.
 HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"}
 
@@ -82,21 +78,6 @@ def byte_range(header: str, *, size_bytes: int) -> range | None:
     if last and int(last) < int(first):
         return None
     return range(int(first), min(int(last) + 1, size_bytes) if last else size_bytes)
-
-
-def attachment(filename: str) -> str:
-    """A Content-Disposition that saves under this name (RFC 6266), whatever its characters mean elsewhere."""
-    name = re.split(r"[/\\]", filename)[-1]
-    # A reordering character can make "gpj.exe" look like "exe.jpg"; the other categories can't be seen at all.
-    name = "".join(
-        character
-        for character in name
-        if unicodedata.category(character) not in {"Cc", "Cs", "Zl", "Zp"}
-        and unicodedata.bidirectional(character) not in REORDERING
-    )
-    name = name[-FILENAME_MAX_CHARACTERS:].strip(" .") or "download"
-    fallback = re.sub(r'[?"\\%]', "_", name.encode("ascii", "replace").decode())
-    return f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def has_it(if_none_match: str, *, etag: str) -> bool:

@@ -14,6 +14,7 @@ from app.extractions import lifecycle
 from app.extractions import queries as extractions
 from app.extractions.errors import ArchiveExpired, NothingReady, NotProbed
 from app.extractions.queries import BadCursor, Page, VideoState, VideoStatus
+from app.storage import SignedUrl
 from app.videos.errors import VideoNotFound
 
 router = APIRouter(prefix="/videos", tags=["videos"], responses=documented(VideoNotFound))
@@ -72,7 +73,7 @@ def download(video: CurrentVideo, session: SessionDep, storage: StorageDep, requ
 
 
 @router.get("/{video_id}/download-url", response_model=LinkView, responses=documented(NothingReady, ArchiveExpired))
-def get_download_url(video: CurrentVideo, session: SessionDep, storage: StorageDep) -> archives.Link:
+def get_download_url(video: CurrentVideo, session: SessionDep, storage: StorageDep) -> SignedUrl:
     """A link to the same ZIP that needs no login and works for a limited time."""
     return archives.archive_link(storage, extractions.newest_archive(session, video))
 

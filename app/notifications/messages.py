@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from app.notifications.models import Email
 from app.notifications.words import ENGLISH, Words, words_for
 from app.settings import get_settings
+from app.storage import SignedUrl
 
 SUBJECT_NAME_CHARACTERS = 60
 BODY_NAME_CHARACTERS = 120
@@ -26,10 +27,10 @@ WARNINGS_TOLD = 10
 HARMFUL_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-class SignedUrl(Protocol):
+class SignUrl(Protocol):
     """Makes a link to an object that anybody may GET until it expires."""
 
-    def __call__(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> str: ...
+    def __call__(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Letter:
     """The address for when the link has ceased to work; empty: none."""
 
 
-def compose(email: Email, *, signed_url: SignedUrl) -> EmailMessage:
+def compose(email: Email, *, signed_url: SignUrl) -> EmailMessage:
     """The e-mail, with a link that is good from now on."""
     words = words_for(email.locale)
     if email.kind == "completed":
@@ -84,11 +85,11 @@ def harmless(text: str, *, longest: int) -> str:
     return f"{line[: longest - ending - 1]}…{line[-ending:]}"
 
 
-def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignedUrl) -> Letter:
+def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignUrl) -> Letter:
     settings = get_settings()
     expires_in = datetime.timedelta(seconds=settings.signed_url_seconds)
-    until = datetime.datetime.now(datetime.UTC) + expires_in
-    url = signed_url(facts["archive_key"], expires_in=expires_in, filename=facts["download_name"])
+    link = signed_url(facts["archive_key"], expires_in=expires_in, filename=facts["download_name"])
+    until = link.expires_at
     warnings = facts["warnings"]
     told = [_warning(words, warning) for warning in warnings[:WARNINGS_TOLD]]
     if len(warnings) > WARNINGS_TOLD:
@@ -107,7 +108,7 @@ def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignedUrl) ->
         title=words.completed,
         sentence="",
         button=words.download,
-        link=url,
+        link=link.url,
         until=words.works_until.format(date=format_date(until, "long", locale=words.numbers), time=f"{until:%H:%M}"),
         rows=rows,
         warnings=told,
@@ -115,7 +116,7 @@ def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignedUrl) ->
     )
 
 
-def _expiring(facts: Mapping[str, Any], words: Words, signed_url: SignedUrl) -> Letter:
+def _expiring(facts: Mapping[str, Any], words: Words, signed_url: SignUrl) -> Letter:
     gone_at = datetime.datetime.fromisoformat(facts["expires_at"]).astimezone(datetime.UTC)
     return replace(
         _completed(facts, words, signed_url),

@@ -20,7 +20,7 @@ ANSWER_SECONDS = 10.0
 def send_due_emails(
     *,
     server: smtp.Server,
-    signed_url: messages.SignedUrl,
+    signed_url: messages.SignUrl,
     timeout_seconds: float = ANSWER_SECONDS,
     stopping: threading.Event | None = None,
 ) -> int:

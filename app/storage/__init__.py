@@ -44,6 +44,14 @@ class ObjectFacts:
     modified_at: datetime.datetime
 
 
+@dataclass(frozen=True)
+class SignedUrl:
+    """A link that anybody may GET until it expires."""
+
+    url: str
+    expires_at: datetime.datetime
+
+
 class ObjectWriter(Protocol):
     """Takes the bytes of one object in their order."""
 
@@ -92,8 +100,9 @@ class Storage(ObjectSource, ObjectSink, Protocol):
         """The keys under a folder (`results/1` holds `results/1/a`, not `results/10/a`); all for an empty one."""
         ...
 
-    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> str:
-        """A link that anybody may GET until it expires; what is saved is called `filename`."""
+    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl:
+        """A link that works for so long, or for as long as this store can promise; what is saved is called `filename`,
+        which clouds know since the object was written."""
         ...
 
     def delete_prefix(self, prefix: str) -> None:
@@ -101,6 +110,10 @@ class Storage(ObjectSource, ObjectSink, Protocol):
         check_key(prefix.removesuffix("/"))
         for key in self.list(prefix):
             self.delete(key)
+
+    def answers(self) -> None:
+        """Ask the store something that costs little; raises what keeps it from answering."""
+        self.check()
 
     def check(self) -> None:
         """Prove that the store takes, gives back and removes an object, or raise what keeps it from that."""
@@ -126,8 +139,19 @@ def _open_local(settings: Settings) -> Storage:
     return open_local_storage(settings)
 
 
+def _open_cloud(settings: Settings) -> Storage:
+    from app.storage.clouds import open_cloud_storage
+
+    return open_cloud_storage(settings)
+
+
 # By the scheme of STORAGE_URL. Each store brings its own imports; only the one in use is loaded.
-OPENERS: dict[str, Callable[[Settings], Storage]] = {"file": _open_local}
+OPENERS: dict[str, Callable[[Settings], Storage]] = {
+    "file": _open_local,
+    "gs": _open_cloud,
+    "s3": _open_cloud,
+    "az": _open_cloud,
+}
 
 
 def open_storage(settings: Settings) -> Storage:
@@ -136,9 +160,17 @@ def open_storage(settings: Settings) -> Storage:
     if scheme in OPENERS:
         return OPENERS[scheme](settings)
     raise ValueError(
-        f"Settings: STORAGE_URL begins with {scheme + ':' if scheme else 'no scheme'!r}; "
-        "known are file:///absolute/path and file:relative/path."
+        f"Settings: STORAGE_URL begins with {scheme + ':' if scheme else 'no scheme'!r}; known are "
+        "file:///absolute/path, file:relative/path, gs://bucket/prefix, s3://bucket/prefix and az://container/prefix."
     )
+
+
+def prove_storage() -> None:
+    """What keeps the storage from working ends the start of this process in one sentence."""
+    try:
+        get_storage().check()
+    except (ValueError, StorageUnavailable) as error:
+        raise SystemExit(str(error)) from error
 
 
 @lru_cache

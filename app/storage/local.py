@@ -22,6 +22,7 @@ from app.storage import (
     KEY_PART,
     ObjectFacts,
     ObjectWriter,
+    SignedUrl,
     Storage,
     StorageFull,
     StorageUnavailable,
@@ -133,11 +134,13 @@ class LocalStorage(Storage):
             for name in sorted(filter(KEY_PART.fullmatch, names)):
                 yield Path(folder, name).relative_to(self._root).as_posix()
 
-    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> str:
+    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl:
         check_key(key)
         expires_at = int(time.time() + expires_in.total_seconds())
         query = signed_query(self._signing_key, key, expires_at=expires_at, filename=filename)
-        return f"{self._public_url}/files/{key}?{query}"
+        return SignedUrl(
+            f"{self._public_url}/files/{key}?{query}", datetime.datetime.fromtimestamp(expires_at, datetime.UTC)
+        )
 
     def _path(self, key: str) -> Path:
         check_key(key)

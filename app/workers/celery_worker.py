@@ -12,7 +12,7 @@ from app.logs import set_up_logs
 from app.notifications import sending, smtp
 from app.outbound import get_outbound
 from app.settings import get_settings
-from app.storage import get_storage
+from app.storage import get_storage, prove_storage
 from app.webhooks import sending as calling
 from app.workers import extraction, jail, maintenance, presence
 
@@ -51,7 +51,7 @@ def _begin(**_: Any) -> None:
     set_up_logs(as_json=get_settings().log_json)
     # What is wrong with these settings or this machine ends the start, rather than the first mail or video.
     smtp.get_server()
-    get_storage()
+    prove_storage()
     jail.tried_layers()
 
 

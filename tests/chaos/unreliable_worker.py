@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from app import storage
 from app.settings import Settings
-from app.storage import ObjectFacts, ObjectWriter, Storage, StorageUnavailable
+from app.storage import ObjectFacts, ObjectWriter, SignedUrl, Storage, StorageUnavailable
 from app.storage.local import open_local_storage
 
 
@@ -54,8 +54,12 @@ class UnreliableStorage(Storage):
         self._may_fail()
         yield from self._kept.list(prefix)
 
-    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> str:
+    def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl:
         return self._kept.signed_url(key, expires_in=expires_in, filename=filename)
+
+    def check(self) -> None:
+        # It fails once it is in use, not at the start.
+        self._kept.check()
 
     def _breaking_off(self, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
         for chunk in chunks:

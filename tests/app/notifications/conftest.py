@@ -28,6 +28,7 @@ from app.extractions.models import Extraction
 from app.local_stack.processes import free_port
 from app.notifications import lifecycle, messages, smtp
 from app.notifications.models import Email
+from app.storage import SignedUrl
 from app.videos.models import Video
 
 USER, PASSWORD = "mailer@fotograma.test", "p@ss: word/?#%"
@@ -51,11 +52,12 @@ def completed_facts() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def signed_url() -> messages.SignedUrl:
+def signed_url() -> messages.SignUrl:
     """Links to nowhere, in which what was asked for can be read."""
 
-    def sign(key: str, *, expires_in: datetime.timedelta, filename: str) -> str:
-        return f"https://files.test/{key}?seconds={expires_in.total_seconds():.0f}&filename={quote(filename)}"
+    def sign(key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl:
+        url = f"https://files.test/{key}?seconds={expires_in.total_seconds():.0f}&filename={quote(filename)}"
+        return SignedUrl(url, datetime.datetime.now(datetime.UTC) + expires_in)
 
     return sign
 

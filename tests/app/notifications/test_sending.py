@@ -186,12 +186,14 @@ def test_a_refused_sender_can_be_mended_in_the_settings_so_it_is_tried_again(out
     assert (outbox.now(email).status, outbox.now(email).error) == ("PENDING", "553 5.7.1 Not your address")
 
 
-def test_where_the_server_is_away_one_mail_is_tried_and_the_others_wait_for_the_next_run(outbox, start_sink, send):
+def test_where_the_server_is_away_one_mail_is_tried_and_the_others_wait_for_the_next_run(
+    outbox, start_sink, send, signed_url
+):
     first, second = outbox.owe(), outbox.owe()
     sink = start_sink()
     port_of_nobody = read_server("smtp://127.0.0.1:1")
 
-    send_due_emails(server=port_of_nobody, signed_url=lambda *_, **__: "https://files.test/", timeout_seconds=1)
+    send_due_emails(server=port_of_nobody, signed_url=signed_url, timeout_seconds=1)
 
     assert outbox.now(first).attempts == 1
     assert "refused" in outbox.now(first).error

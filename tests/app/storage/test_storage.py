@@ -1,4 +1,4 @@
-"""What every store promises; a new kind of store joins by one more entry of `STORES`."""
+"""What every store promises: files, and the clouds' stores by their doubles."""
 
 import datetime
 import os
@@ -11,27 +11,26 @@ import pytest
 
 from app.settings import Settings
 from app.storage import InvalidKey, Storage, open_storage
+from tests.stores.doubles import Double
 
 MEGABYTE = 2**20
 
 
-def local(folder: Path) -> Storage:
+STORES = ["local", "moto"]
+
+
+@pytest.fixture(params=STORES)
+def storage(request: pytest.FixtureRequest, tmp_path: Path, stores: Callable[[str], Double]) -> Storage:
+    if request.param != "local":
+        return stores(request.param).open()
     return open_storage(
         Settings(
             _env_file=None,
             secret_key="a key that only this test knows of",
             public_url="https://frames.example",
-            storage_url=f"file://{folder}/objects",
+            storage_url=f"file://{tmp_path}/objects",
         )
     )
-
-
-STORES: dict[str, Callable[[Path], Storage]] = {"local": local}
-
-
-@pytest.fixture(params=STORES)
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return STORES[request.param](tmp_path)
 
 
 def write(storage: Storage, key: str, content: bytes) -> None:
@@ -311,5 +310,5 @@ def test_a_check_leaves_nothing(storage: Storage):
 def test_an_unknown_scheme_is_told_with_those_known(url: str):
     settings = Settings(_env_file=None, secret_key="a key that only this test knows of", storage_url=url)
 
-    with pytest.raises(ValueError, match=r"known are file:///absolute/path and file:relative/path"):
+    with pytest.raises(ValueError, match=r"known are file:///absolute/path, .* s3://bucket/prefix and az://container/prefix"):
         open_storage(settings)
