@@ -310,5 +310,7 @@ def test_a_check_leaves_nothing(storage: Storage):
 def test_an_unknown_scheme_is_told_with_those_known(url: str):
     settings = Settings(_env_file=None, secret_key="a key that only this test knows of", storage_url=url)
 
-    with pytest.raises(ValueError, match=r"known are file:///absolute/path, .* s3://bucket/prefix and az://container/prefix"):
+    with pytest.raises(
+        ValueError, match=r"known are file:///absolute/path, .* s3://bucket/prefix and az://container/prefix"
+    ):
         open_storage(settings)
