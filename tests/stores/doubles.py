@@ -63,7 +63,7 @@ def moto(folder: Path) -> Double:
 
 
 def rclone(folder: Path) -> Double:
-    """An S3 that checks signatures, and when they expire; it answers ranges with 200, which makes it no store for us."""
+    """An S3 that checks signatures, and when they expire; it answers ranges with 200, so it is no store for us."""
     (folder / "rclone" / BUCKET).mkdir(parents=True)
     port = free_port()
     environment = _aws(port)
