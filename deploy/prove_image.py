@@ -24,7 +24,6 @@ from app.local_stack.mailbox import Mailbox
 from app.local_stack.processes import PROJECT, Part, Process, free_port
 from app.local_stack.service import answers
 
-DEBIAN = "http://deb.debian.org/debian"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 USER = "10001:10001"
 
@@ -55,7 +54,7 @@ def build(folder: Path) -> None:
         unfinished = folder / "debian.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         packages = "python3,python3-venv,ca-certificates"
-        _run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(unfinished), DEBIAN)
+        _run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(unfinished))
         # What this machine trusts, the build trusts: it may reach its packages through a proxy of its own.
         shutil.copy(CERTIFICATES, unfinished / CERTIFICATES.relative_to("/"))
         unfinished.rename(debian)
