@@ -66,21 +66,27 @@ class Claim:
 
 def claim_segment(session: Session, *, worker: str) -> Claim | None:
     """Take the segment whose turn it is (`app.extractions.turns`); None when there is nothing to do."""
-    segment = session.scalars(
-        update(Segment)
-        .where(Segment.id == turns.next_segment())
-        .values(
-            status=Status.PROCESSING,
-            token=Segment.token + 1,
-            worker=worker,
-            lease_expires_at=_lease(),
-            started_at=func.coalesce(Segment.started_at, func.now()),
-            progressed_at=func.now(),
-            completed_at=None,
-        )
-        .returning(Segment)
-    ).one_or_none()
-    return None if segment is None else _claim(segment)
+    while True:
+        attempt = session.begin_nested()
+        segment = session.scalars(
+            update(Segment)
+            .where(Segment.id == turns.next_segment())
+            .values(
+                status=Status.PROCESSING,
+                token=Segment.token + 1,
+                worker=worker,
+                lease_expires_at=_lease(),
+                started_at=func.coalesce(Segment.started_at, func.now()),
+                progressed_at=func.now(),
+                completed_at=None,
+            )
+            .returning(Segment)
+        ).one_or_none()
+        if segment is None or turns.is_within_limit(session, segment):
+            attempt.commit()
+            return None if segment is None else _claim(segment)
+        # Others were sooner, which is committed by now: the next look sees it.
+        attempt.rollback()
 
 
 def keep_lease(session: Session, claim: Claim, *, frames_done: int) -> None:

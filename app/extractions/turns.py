@@ -6,7 +6,7 @@ However many segments wait, few rows are looked at: those of running extractions
 
 import uuid
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, func, select, true, union
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, String, cast, func, select, true, union
 from sqlalchemy.orm import Session, aliased
 
 from app.extractions.models import Segment, Status
@@ -14,6 +14,8 @@ from app.settings import get_settings
 
 SEGMENTS_LOOKED_AT = 100
 """Of each user, to see how many extractions wait: the bell needs no more."""
+USER_LOCK = 7_466_105
+"""Its number means nothing but "this user's claims, of this project"."""
 CLAIMS_AT_ONCE = 64
 """Who asks for a segment at the same moment as so many others may come back empty, and is rung for again."""
 
@@ -51,6 +53,21 @@ def next_segment() -> ScalarSelect[uuid.UUID]:
         .with_for_update(of=Segment, skip_locked=True)
         .scalar_subquery()
     )
+
+
+def is_within_limit(session: Session, claimed: Segment) -> bool:
+    """Whether a segment that was just claimed in this transaction may run: of claims at the same moment, none sees the
+    others, so that here they wait for each other and count again."""
+    session.execute(select(func.pg_advisory_xact_lock(USER_LOCK, func.hashtext(cast(claimed.user_id, String)))))
+    others = (
+        select(_work(Segment).label("work"))
+        .where(Segment.user_id == claimed.user_id, Segment.status == Status.PROCESSING, Segment.id != claimed.id)
+        .distinct()
+        .subquery()
+    )
+    of_same = func.count().filter(others.c.work == claimed.extraction_id)
+    running, going_on = session.execute(select(func.count(), of_same).select_from(others)).one()
+    return going_on > 0 or running < get_settings().user_extractions_running
 
 
 def claimable(session: Session) -> int:

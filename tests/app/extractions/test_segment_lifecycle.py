@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app.accounts.models import User
 from app.database import open_session
@@ -26,6 +26,7 @@ from tests.app.extractions.holding import (
     finish_join,
     segment_of,
 )
+from tests.waiting import wait_until
 
 TWO = Range(None, 100), Range(100, None)
 PARTS = [Range(number, number + 1) for number in range(10)]
@@ -53,6 +54,12 @@ def let_lease_run_out(held: Claim) -> None:
 def expire() -> int:
     with open_session() as session:
         return segment_lifecycle.expire_leases(session)
+
+
+def is_waited_for_a_lock() -> bool:
+    """Whether somebody stands in line in the database."""
+    with open_session() as session:
+        return bool(session.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")))
 
 
 def mails_of(held: Claim) -> list[str]:
@@ -97,6 +104,22 @@ class TestClaims:
         assert refused is None
         assert of_other.extraction_id == theirs.extraction_id
         assert freed is not None
+
+    def test_of_two_who_claim_at_once_only_one_passes_the_limit(self, user: User, ask):
+        most = get_settings().user_extractions_running
+        for _ in range(most + 1):
+            ask(user)
+        for _ in range(most - 1):
+            claim()
+        with ThreadPoolExecutor(1) as pool:
+            with open_session() as session:
+                first = segment_lifecycle.claim_segment(session, worker="first")
+                second = pool.submit(claim)
+                wait_until(lambda: second.done() or is_waited_for_a_lock())
+            refused = second.result(timeout=10)
+
+        assert first is not None
+        assert refused is None
 
     def test_a_backlog_does_not_delay_the_first_of_another(self, make_owner, ask):
         busy, other = make_owner(), make_owner()
