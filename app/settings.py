@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     )
 
     worker_threads: int = Field(0, ge=0, description="Segments one worker process runs at once; 0: one per core.")
+    decoder_niceness: int = Field(
+        5, ge=0, le=19, description="How far decoders stand back where answers want the same cores; 0: not at all."
+    )
     lease_seconds: float = Field(10, gt=0, description="How long a silent worker keeps its segment.")
     heartbeat_seconds: float = Field(3, gt=0, description="How often a worker renews its lease.")
     sweep_seconds: float = Field(3, gt=0, description="How often lost work and mail are looked for.")

@@ -22,7 +22,7 @@ from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
 from app.workers import gathering, joining, outcome, presence
-from app.workers.jail import count_failure, get_limits
+from app.workers.jail import count_failure, get_limits, stand_back
 from app.workers.lease import Lease
 from app.workers.source import open_source
 from fotograma import cut, extraction
@@ -264,4 +264,5 @@ def _open_jail(lease: Lease, storage: Storage, task: Task) -> Iterator[Jail]:
                 source.close()
 
         lease.on_given_up(stop)
+        stand_back(jail.pid)
         yield jail

@@ -1,6 +1,9 @@
 """How this worker locks its decoders in."""
 
+import os
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 import structlog
 
@@ -31,6 +34,16 @@ def start_ahead() -> None:
     """Have the next decoder load while there is nothing to decode."""
     if get_settings().decoder_ahead:
         spawn.warm()
+
+
+def stand_back(pid: int) -> None:
+    """Let whoever answers users go first where the cores are few; `pid` is a decoder, which leads a group."""
+    niceness = get_settings().decoder_niceness
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, pid, niceness)
+    # Where the kernel shares cores by session first, and a decoder has one of its own, that alone would change nothing.
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
 
 
 @lru_cache

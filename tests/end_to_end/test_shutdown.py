@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from app.local_stack.processes import Process
+from app.settings import Settings
 from tests.clips import Clip
 from tests.end_to_end.service import QUICK, Person, Service, all_gone
 from tests.long_clips import make_long_clip
@@ -68,6 +69,9 @@ def test_a_worker_told_to_stop_while_others_are_away(
     service.start_workers(2, **QUICK)
     video = person.upload(work_enough.path, plan='{"mode": "all"}')
     holder, held = service.hold(video)
+    assert {decoder.nice() for decoder in held} == {Settings.model_fields["decoder_niceness"].default}, (
+        "others go first"
+    )
     with ExitStack() as stack:
         for leave, name in away:
             stack.enter_context(leave(service, name))
