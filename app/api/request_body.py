@@ -21,6 +21,8 @@ DISCARD_SECONDS = 2.0
 PACE_SECONDS = 30.0
 PACE_BYTES = 64 * 1024
 BATCH_BYTES = 2**20
+# What comes byte by byte is handed on sooner, for each piece takes memory of its own.
+BATCH_PIECES = 4096
 
 # Apart from the threads that answer all other requests: slow storage must not hold those up.
 UPLOAD_THREADS = CapacityLimiter(16)
@@ -35,14 +37,16 @@ async def in_upload_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwar
 
 
 async def batches(request: Request, *, longest: timedelta) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB; 408 when it stalls, trickles or lasts too long.
+    """The body in pieces of at most about 1 MiB; 408 when it stalls, trickles or lasts too long.
 
     Where it breaks off, what has come until then is given before that is told.
     """
     now = asyncio.get_running_loop().time
     end = now() + longest.total_seconds()
     stream = request.stream()
-    batch = bytearray()
+    # Joined once: a buffer that grows is copied again and again, and nobody else has a turn meanwhile.
+    batch: list[bytes] = []
+    batch_bytes = 0
     ended = False
     while not ended:
         deadline = min(now() + PACE_SECONDS, end)
@@ -52,17 +56,19 @@ async def batches(request: Request, *, longest: timedelta) -> AsyncIterator[byte
                 async with asyncio.timeout_at(deadline):
                     chunk = await anext(stream, b"")
             except TimeoutError:
-                yield bytes(batch)
+                yield b"".join(batch)
                 raise HTTPException(408, "The body comes too slowly.", headers={"Connection": "close"}) from None
             except ClientDisconnect:
-                yield bytes(batch)
+                yield b"".join(batch)
                 raise
-            batch += chunk
+            batch.append(chunk)
             arrived += len(chunk)
             ended = not chunk
-        if len(batch) >= BATCH_BYTES or ended:
-            yield bytes(batch)
+        batch_bytes += arrived
+        if batch_bytes >= BATCH_BYTES or len(batch) >= BATCH_PIECES or ended:
+            yield b"".join(batch)
             batch.clear()
+            batch_bytes = 0
 
 
 class UnreadBody:
