@@ -43,6 +43,6 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/srv/fotograma/deploy/entrypoint"]
 # Forwarded headers are believed of TRUSTED_PROXIES alone, and not, as uvicorn does by itself, of whoever is at 127.0.0.1.
-CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--timeout-graceful-shutdown", "20", "--http", "app.api.head_deadline:HeadDeadline"]
+CMD ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--timeout-graceful-shutdown", "20"]
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]

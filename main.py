@@ -36,6 +36,7 @@ from app.api import (
 )
 from app.api.body_limit import BodyLimit
 from app.api.event_feed import open_feed
+from app.api.head_deadline import WithHeadDeadline
 from app.api.page import Page
 from app.api.path_prefix import PathPrefix
 from app.api.request_body import UnreadBody
@@ -109,4 +110,4 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
     get_engine().dispose()
 
 
-app = create_app()
+app = WithHeadDeadline(create_app())

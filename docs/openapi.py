@@ -9,6 +9,6 @@ import sys
 os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
 
 # Only now: it reads the settings at once.
-from main import app
+from main import create_app
 
-json.dump(app.openapi(), sys.stdout, indent=2)
+json.dump(create_app().openapi(), sys.stdout, indent=2)

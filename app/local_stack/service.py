@@ -21,7 +21,6 @@ def api(*, port: int) -> Part:
         # believe. An open page holds a stream of events, which would otherwise hold the end too.
         command=[
             *("uvicorn", "main:app", "--port", str(port), "--no-proxy-headers", "--timeout-graceful-shutdown", "3"),
-            *("--http", "app.api.head_deadline:HeadDeadline"),
         ],
         is_healthy=lambda _: answers(f"http://127.0.0.1:{port}/health/live"),
     )

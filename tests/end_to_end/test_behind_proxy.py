@@ -25,7 +25,7 @@ def site(environment: dict[str, str], stack_folder: Path, tmp_path_factory: pyte
     url = f"http://localhost:{outside}/frames"
     (folder / "nginx.conf").write_text(_configuration(folder, outside=outside, inside=inside))
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/usr/local/bin")
-    command = f"uvicorn main:app --port {inside} --no-proxy-headers --http app.api.head_deadline:HeadDeadline"
+    command = f"uvicorn main:app --port {inside} --no-proxy-headers"
     more = {"PUBLIC_URL": url, "TRUSTED_PROXIES": "127.0.0.1"}
     parts = [
         Part("API", command.split(), lambda _: _listens(inside), environment={**environment, **more}),

@@ -87,6 +87,44 @@ def test_a_second_request_that_trickles_is_not_waited_for_either(connection: soc
     assert connection.recv(100) == b""
 
 
+def test_a_crowd_that_trickles_is_let_go_and_holds_nobody_up(port: int):
+    crowd = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(200)]
+    try:
+        for number, one in enumerate(crowd):
+            one.sendall(b"GET / HTTP/1.1\r\nX: "[: number % 20])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as other:
+            other.sendall(REQUEST)
+            assert is_answered(other)
+        assert {one.recv(100) for one in crowd} == {b""}
+    finally:
+        for one in crowd:
+            one.close()
+
+
+def test_a_request_sent_ahead_that_trickles_is_not_waited_for_either(connection: socket.socket):
+    connection.sendall(REQUEST + REQUEST[:10])
+    assert is_answered(connection)
+    assert connection.recv(100) == b""
+
+
+def test_a_head_that_does_not_end_is_refused(connection: socket.socket):
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"y" * HeadDeadline.head_max_bytes)
+    assert connection.recv(12) == b"HTTP/1.1 431"
+
+
+def test_a_long_body_is_no_long_head(connection: socket.socket):
+    head = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % (4 * HeadDeadline.head_max_bytes)
+    for _ in range(2):
+        connection.sendall(head + bytes(4 * HeadDeadline.head_max_bytes))
+        assert is_answered(connection)
+
+
+def test_the_plain_command_has_it_too(server: str):
+    with socket.create_connection(("127.0.0.1", int(server.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"y" * HeadDeadline.head_max_bytes)
+        assert connection.recv(12) == b"HTTP/1.1 431"
+
+
 def test_a_body_may_take_longer(connection: socket.socket):
     connection.sendall(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\na")
     began = time.monotonic()
