@@ -16,7 +16,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from app.settings import Settings
 from app.storage import KEY_PART, ObjectFacts, ObjectWriter, SignedUrl, Storage, StorageUnavailable, check_key
 from app.storage.attachments import attachment
-from app.storage.credentials import clouds_store, link_longest
+from app.storage.credentials import clouds_store, link_longest, signing_endpoint
 
 if TYPE_CHECKING:
     from obstore import GetResult, WritableFile
@@ -36,7 +36,9 @@ FETCH_SECONDS = 10.0
 def open_cloud_storage(settings: Settings) -> "CloudStorage":
     """The store of a `gs:`, `s3:` or `az:` URL."""
     store = clouds_store(settings.storage_url)
-    signer = clouds_store(settings.storage_url, endpoint=settings.storage_public_url or None)
+    signer = clouds_store(
+        settings.storage_url, endpoint=settings.storage_public_url or signing_endpoint(settings.storage_url)
+    )
     return CloudStorage(
         store, signer=signer, name=settings.storage_url, link_longest=link_longest(settings.storage_url)
     )
@@ -218,4 +220,4 @@ def _reason(error: BaseException) -> str:
     """One line for an operator. What a store is asked may be signed, so that nothing behind a question mark is told."""
     line = re.sub(r"\?[^\s\"']*", "", str(error).split("\n", 1)[0])
     told = re.search(r"<Code>([^<]*)</Code>\s*<Message>([^<]*)</Message>", str(error))
-    return f"{line} {told[1]}: {told[2]}" if told else line
+    return " ".join(f"{line} {told[1]}: {told[2]}".split()) if told else line

@@ -71,6 +71,11 @@ def clouds_store(url: str, *, endpoint: str | None = None) -> GCSStore | S3Store
     return AzureStore(name, prefix=folder, config=azure, client_options=client, retry_config=RETRY)
 
 
+def signing_endpoint(url: str) -> str | None:
+    """Where links lead: obstore signs Google's for its public host, whatever the endpoint."""
+    return "https://storage.googleapis.com" if urlsplit(url).scheme == "gs" else None
+
+
 def link_longest(url: str) -> datetime.timedelta:
     """How long a link can be promised to work that these credentials sign."""
     scheme = urlsplit(url).scheme

@@ -16,7 +16,7 @@ from tests.stores.doubles import Double
 MEGABYTE = 2**20
 
 
-STORES = ["local", "moto"]
+STORES = ["local", "moto", "google", "azurite"]
 
 
 @pytest.fixture(params=STORES)
@@ -283,7 +283,7 @@ def test_writers_and_deletes_of_one_folder_do_not_disturb_each_other(storage: St
 
     def write_and_delete(name: str) -> None:
         try:
-            for turn in range(40):
+            for turn in range(15):
                 write(storage, f"shared/{turn % 3}/{name}", b"x")
                 assert read(storage, f"shared/{turn % 3}/{name}") == b"x"
                 storage.delete(f"shared/{turn % 3}/{name}")

@@ -1,0 +1,198 @@
+"""What only clouds' stores can do or get wrong: links of their own, parts, and the network in between."""
+
+import datetime
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+
+from app.storage import Storage, StorageUnavailable
+from tests.stores.doubles import Double
+from tests.stores.faults import Faults
+from tests.waiting import wait_until
+
+MEGABYTE = 2**20
+HOUR = datetime.timedelta(hours=1)
+STRICT = ["rclone", "google", "azurite"]
+
+Stores = Callable[[str], Double]
+
+
+def write(storage: Storage, key: str, content: bytes) -> None:
+    with storage.open_writer(key, content_type="application/zip", filename="férias & mar.zip") as writer:
+        for start in range(0, len(content), MEGABYTE):
+            writer.write(content[start : start + MEGABYTE])
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_link_opens_its_object_for_anybody_under_its_name(stores: Stores, name: str):
+    storage = stores(name).open()
+    write(storage, "a/frames.zip", b"bytes")
+    link = storage.signed_url("a/frames.zip", expires_in=HOUR, filename="férias & mar.zip")
+    answer = httpx2.get(link.url)
+
+    assert (answer.status_code, answer.content) == (200, b"bytes")
+    assert answer.headers["Content-Type"] == "application/zip"
+    assert answer.headers["Content-Disposition"].endswith("; filename*=UTF-8''f%C3%A9rias%20%26%20mar.zip")
+    assert abs(link.expires_at - datetime.datetime.now(datetime.UTC) - HOUR) < datetime.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_changed_link_opens_nothing(stores: Stores, name: str):
+    storage = stores(name).open()
+    for key in ("a/frames.zip", "b/frames.zip"):
+        write(storage, key, b"bytes")
+    url = storage.signed_url("a/frames.zip", expires_in=HOUR, filename="a.zip").url
+    signature = re.search(r"(?:Signature|sig)=([^&]+)", url)[1]
+    forged = ("0" if signature[0] != "0" else "1") + signature[1:]
+    later = re.sub(r"(X-\w+-Expires=)3600", r"\g<1>7200", re.sub(r"([?&]se=)\d{4}", r"\g<1>2039", url))
+    changed = [url.replace("a/frames", "b/frames"), url.replace(signature, forged), later]
+
+    assert url not in changed
+    assert [httpx2.get(link).status_code for link in changed] == [403, 403, 403]
+    assert httpx2.put(url, content=b"x").status_code in (400, 403)
+    assert httpx2.get(url).content == b"bytes"
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_an_expired_link_opens_nothing(stores: Stores, name: str):
+    storage = stores(name).open()
+    write(storage, "a", b"bytes")
+    url = storage.signed_url("a", expires_in=datetime.timedelta(seconds=2), filename="a.zip").url
+
+    wait_until(lambda: httpx2.get(url).status_code in (400, 403), 10)
+
+
+def unfinished(double: Double) -> list[str]:
+    """The uploads in parts that were begun and have not ended."""
+    if double.url.startswith("gs:"):
+        return json.loads(httpx2.get(f"http://127.0.0.1:{double.port}/-/unfinished").content)
+    return re.findall(r"<UploadId>", httpx2.get(f"http://127.0.0.1:{double.port}/frames?uploads").text)
+
+
+def break_off(storage: Storage, double: Double) -> None:
+    with storage.open_writer("a", content_type="application/zip", filename="a.zip") as writer:
+        for _ in range(20):
+            writer.write(bytes(MEGABYTE))
+        assert len(unfinished(double)) == 1
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("name", ["moto", "google"])
+def test_what_breaks_off_leaves_no_part(stores: Stores, name: str):
+    storage = stores(name).open()
+    with pytest.raises(ConnectionResetError):
+        break_off(storage, stores(name))
+
+    assert unfinished(stores(name)) == []
+    assert list(storage.list("")) == []
+
+
+@pytest.fixture
+def faults(stores: Stores) -> Iterator[Faults]:
+    with Faults(stores("moto").port) as faults:
+        yield faults
+
+
+@pytest.fixture
+def storage(stores: Stores, faults: Faults) -> Storage:
+    """S3 on a way that can fail."""
+    return stores("moto").open(AWS_ENDPOINT_URL=f"http://127.0.0.1:{faults.port}")
+
+
+def test_what_fails_now_and_then_is_asked_again(storage: Storage, faults: Faults):
+    faults.failing = 0.3
+    contents = {f"results/{number}": os.urandom(number * 3 * MEGABYTE + 1) for number in range(8)}
+    for key, content in contents.items():
+        write(storage, key, content)
+
+    assert {key: b"".join(storage.read(key)) for key in storage.list("results")} == contents
+    storage.delete_prefix("results")
+    assert list(storage.list("")) == []
+    assert faults.faults["before"] + faults.faults["after"] > 5
+
+
+def test_an_answer_that_breaks_off_goes_on_where_it_did(storage: Storage, faults: Faults):
+    content = os.urandom(5 * MEGABYTE)
+    write(storage, "a", content)
+    faults.cut = 0.5
+
+    for start in range(0, len(content), MEGABYTE):
+        assert b"".join(storage.read("a", start=start)) == content[start:]
+    assert faults.faults["cut"]
+
+
+def test_a_store_that_asks_for_patience_gets_it(storage: Storage, faults: Faults):
+    faults.throttled, faults.delay_seconds = 4, 0.05
+    write(storage, "a", b"bytes")
+
+    assert b"".join(storage.read("a")) == b"bytes"
+    assert faults.faults["throttled"] == 4
+
+
+def lose_the_store(storage: Storage, faults: Faults) -> None:
+    with storage.open_writer("a", content_type="application/zip", filename="a.zip") as writer:
+        for _ in range(20):
+            writer.write(bytes(MEGABYTE))
+        faults.failing = 2
+        for _ in range(40):
+            writer.write(bytes(MEGABYTE))
+
+
+def test_a_store_that_is_away_is_told_in_time_and_keeps_nothing(storage: Storage, faults: Faults):
+    """Half of the archive is there when the store goes."""
+    started = time.monotonic()
+    with pytest.raises(StorageUnavailable):
+        lose_the_store(storage, faults)
+    faults.failing = 0
+
+    assert time.monotonic() - started < 100
+    assert list(storage.list("")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "sentence"),
+    [
+        ("rclone", {"AWS_SECRET_ACCESS_KEY": "another"}, "lets us not write an object: .*SignatureDoesNotMatch"),
+        ("azurite", {"AZURE_STORAGE_ACCOUNT_KEY": "bm8="}, "lets us not write an object: .*403"),
+        ("google", {"STORAGE_PUBLIC_URL": "http://127.0.0.1:1"}, "lets us not fetch by its signed link an object"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence(stores: Stores, name: str, wrong: dict[str, str], sentence: str):
+    with pytest.raises(StorageUnavailable, match=sentence) as told:
+        stores(name).open(**wrong).check()
+
+    assert "\n" not in str(told.value)
+    assert "ignature=" not in str(told.value)
+
+
+def test_a_bucket_that_is_not_there_is_told(stores: Stores):
+    with pytest.raises(StorageUnavailable, match=r"lets us not write an object: .*NoSuchBucket"):
+        stores("moto").open("s3://nothing/a").check()
+
+
+@pytest.mark.parametrize("url", ["s3://", "gs://bucket/../x", "az:///folder", "s3://bucket/a?b=c"])
+def test_a_url_that_names_no_bucket_is_told(stores: Stores, url: str):
+    with pytest.raises(ValueError, match="STORAGE_URL is"):
+        stores("moto").open(url)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "longest"),
+    [
+        ("moto", {}, datetime.timedelta(days=7)),
+        ("moto", {"AWS_SESSION_TOKEN": "of a role"}, HOUR),
+        ("google", {}, datetime.timedelta(days=7)),
+    ],
+)
+def test_a_link_is_promised_for_no_longer_than_it_works(
+    stores: Stores, name: str, more: dict[str, str], longest: datetime.timedelta
+):
+    link = stores(name).open(**more).signed_url("a", expires_in=datetime.timedelta(days=30), filename="a.zip")
+
+    assert f"-Expires={longest.total_seconds():.0f}&" in link.url
+    assert abs(link.expires_at - datetime.datetime.now(datetime.UTC) - longest) < datetime.timedelta(minutes=1)

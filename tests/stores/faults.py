@@ -1,0 +1,120 @@
+"""A way to a store on which requests fail: it answers errors in its place, and cuts answers in the middle."""
+
+import http.client
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+CHUNK_BYTES = 64 * 1024
+
+
+class Faults:
+    """Passes requests on to a port of this machine, and counts them by their method."""
+
+    def __init__(self, server_port: int, *, seed: int = 1) -> None:
+        self.server_port = server_port
+        self.failing = 0.0
+        """Which part of the requests is answered with 500 or 503, before or after it was done."""
+        self.throttled = 0
+        """How many of the next requests are answered with 429 and Retry-After."""
+        self.cut = 0.0
+        """Which part of the answers with a body breaks off in its middle."""
+        self.delay_seconds = 0.0
+        self.requests: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.bytes_sent: Counter[str] = Counter()
+        """Of bodies, by direction: `up` and `down`."""
+        self.random = random.Random(seed)
+        self.lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Request)
+        self._server.faults = self
+        self.port = int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, name="faults", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def strike(self, chance: float, name: str) -> bool:
+        """Whether this one fails; it is counted."""
+        with self.lock:
+            struck = self.random.random() < chance
+            self.faults[name] += struck
+            return struck
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    faults: Faults
+
+
+class _Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: _Server
+
+    def do_GET(self) -> None:
+        with suppress(OSError, http.client.HTTPException):
+            self._pass_on(self.server.faults)
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def _pass_on(self, faults: Faults) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(faults.delay_seconds)
+        with faults.lock:
+            faults.requests[self.command] += 1
+            faults.bytes_sent["up"] += len(body)
+            throttled = faults.throttled > 0
+            faults.throttled -= throttled
+            faults.faults["throttled"] += throttled
+        if throttled:
+            self._refuse(429)
+            return
+        if faults.strike(faults.failing / 2, "before"):
+            self._refuse(faults.random.choice((500, 503)))
+            return
+        server = http.client.HTTPConnection("127.0.0.1", faults.server_port, timeout=60)
+        try:
+            server.request(self.command, self.path, body, dict(self.headers))
+            answer = server.getresponse()
+            content = answer.read()
+        finally:
+            server.close()
+        if faults.strike(faults.failing / 2, "after"):
+            self._refuse(faults.random.choice((500, 503)))
+            return
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in {"connection", "transfer-encoding", "content-length"}:
+                self.send_header(name, value)
+        has_body = self.command != "HEAD"
+        self.send_header("Content-Length", str(len(content)) if has_body else answer.getheader("Content-Length", "0"))
+        self.end_headers()
+        if has_body and len(content) > 1 and faults.strike(faults.cut, "cut"):
+            content = content[: len(content) // 2]
+            self.close_connection = True
+        with faults.lock:
+            faults.bytes_sent["down"] += len(content)
+        if has_body:
+            self.wfile.write(content)
+
+    def _refuse(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Retry-After", "1")
+        self.send_header("Content-Length", "0")
+        self.end_headers()

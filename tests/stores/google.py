@@ -1,0 +1,297 @@
+"""Google Cloud Storage as its XML API speaks, and as strict: `python -m tests.stores.google PORT SERVICE_ACCOUNT_FILE`.
+
+Each request carries a token that the service account has signed, or a V4 signature that is its own and not expired.
+"""
+
+import hashlib
+import json
+import re
+import sys
+import time
+import uuid
+from base64 import b64encode
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+import jwt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+HOST = "storage.googleapis.com"
+"""What this stands for: clients sign for it, and for no other."""
+LONGEST_SECONDS = 7 * 86400
+MOST_SKEW_SECONDS = 15 * 60
+
+
+@dataclass(frozen=True)
+class Object:
+    """What is kept under a name."""
+
+    content: bytes
+    headers: dict[str, str]
+    modified: float = field(default_factory=time.time)
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.md5(self.content, usedforsecurity=False).hexdigest()}"'
+
+
+@dataclass
+class Unfinished:
+    """A multipart upload, or a resumable session."""
+
+    name: str
+    headers: dict[str, str]
+    parts: dict[int, bytes] = field(default_factory=dict)
+    size_bytes: int | None = None
+
+
+class Refused(Exception):
+    """An error as the API answers it."""
+
+    def __init__(self, status: int, code: str, message: str = "") -> None:
+        self.status, self.code, self.message = status, code, message
+
+
+class Store(ThreadingHTTPServer):
+    """All buckets there are, in memory."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, account: dict[str, str]) -> None:
+        super().__init__(("127.0.0.1", port), Request)
+        self.email = account["client_email"]
+        private_key = serialization.load_pem_private_key(account["private_key"].encode(), password=None)
+        assert isinstance(private_key, rsa.RSAPrivateKey)
+        self.public_key = private_key.public_key()
+        self.objects: dict[str, Object] = {}
+        self.unfinished: dict[str, Unfinished] = {}
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+    # An answer in two packets would wait for the acknowledgement of the first.
+    wbufsize = -1
+    server: Store
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def _answer(self) -> None:
+        url = urlsplit(self.path)
+        self.path_sent, self.query_sent = url.path, url.query
+        self.query = dict(parse_qsl(url.query, keep_blank_values=True))
+        self.name = unquote(url.path).lstrip("/")
+        self.body = self._read_body()
+        try:
+            status, headers, content = self._do()
+        except Refused as refused:
+            text = f"<Error><Code>{refused.code}</Code><Message>{escape(refused.message)}</Message></Error>"
+            status, headers, content = refused.status, {"Content-Type": "application/xml"}, text.encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        self.wfile.flush()
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _do(self) -> tuple[int, dict[str, str], bytes]:
+        if self.name == "-/unfinished":
+            return 200, {}, json.dumps([upload.name for upload in self.server.unfinished.values()]).encode()
+        if "upload_id" in self.query:
+            # The session's address is its own secret.
+            return self._go_on()
+        self._check_sender()
+        if self.command == "GET" and self.query.get("list-type") == "2":
+            return self._list()
+        if "uploads" in self.query or "uploadId" in self.query:
+            return self._multipart()
+        if self.command == "POST" and self.headers.get("x-goog-resumable") == "start":
+            return self._begin()
+        if self.command == "PUT":
+            self.server.objects[self.name] = made = Object(self.body, self._attributes())
+            return 200, {"ETag": made.etag}, b""
+        if self.command == "DELETE":
+            if self.server.objects.pop(self.name, None) is None:
+                raise Refused(404, "NoSuchKey")
+            return 204, {}, b""
+        return self._get()
+
+    def _check_sender(self) -> None:
+        if "X-Goog-Signature" in self.query:
+            self._check_signature()
+            return
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        try:
+            jwt.decode(token, self.server.public_key, algorithms=["RS256"], issuer=self.server.email)
+        except jwt.PyJWTError as error:
+            raise Refused(401, "AuthenticationRequired", str(error)) from None
+
+    def _check_signature(self) -> None:
+        """What https://cloud.google.com/storage/docs/authentication/signatures says of a V4 signature."""
+        signed_headers = self.query["X-Goog-SignedHeaders"].split(";")
+        ours = {name.lower() for name in self.headers if name.lower().startswith("x-goog-")}
+        if "host" not in signed_headers or ours - set(signed_headers):
+            raise Refused(403, "SignatureDoesNotMatch", "host and each x-goog- header must be signed")
+        query = sorted((n, v) for n, v in parse_qsl(self.query_sent, keep_blank_values=True) if n != "X-Goog-Signature")
+        canonical = [
+            self.command,
+            self.path_sent,
+            "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query),
+            *(f"{name}:{HOST if name == 'host' else self.headers[name].strip()}" for name in signed_headers),
+            "",
+            ";".join(signed_headers),
+            "UNSIGNED-PAYLOAD",
+        ]
+        email, _, scope = self.query["X-Goog-Credential"].partition("/")
+        date = self.query["X-Goog-Date"]
+        words = [
+            self.query["X-Goog-Algorithm"],
+            date,
+            scope,
+            hashlib.sha256("\n".join(canonical).encode()).hexdigest(),
+        ]
+        try:
+            signature = bytes.fromhex(self.query["X-Goog-Signature"])
+            self.server.public_key.verify(signature, "\n".join(words).encode(), padding.PKCS1v15(), hashes.SHA256())
+        except (InvalidSignature, ValueError):
+            raise Refused(403, "SignatureDoesNotMatch") from None
+        if not re.fullmatch(rf"{date[:8]}/[a-z0-9-]+/storage/goog4_request", scope) or email != self.server.email:
+            raise Refused(403, "SignatureDoesNotMatch", "the scope is another one")
+        signed_at = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        seconds = int(self.query["X-Goog-Expires"])
+        if seconds > LONGEST_SECONDS or signed_at > time.time() + MOST_SKEW_SECONDS:
+            raise Refused(400, "AuthorizationQueryParametersError")
+        if time.time() >= signed_at + seconds:
+            raise Refused(400, "ExpiredToken", "Invalid argument: the link has expired")
+
+    def _attributes(self) -> dict[str, str]:
+        names = ("Content-Type", "Content-Disposition", "Cache-Control")
+        return {name: value for name in names if (value := self.headers.get(name))}
+
+    def _get(self) -> tuple[int, dict[str, str], bytes]:
+        found = self.server.objects.get(self.name)
+        if found is None:
+            raise Refused(404, "NoSuchKey")
+        headers = {
+            **found.headers,
+            "ETag": found.etag,
+            "Last-Modified": formatdate(found.modified, usegmt=True),
+            "Accept-Ranges": "bytes",
+        }
+        size = len(found.content)
+        if self.command == "HEAD":
+            return 200, {**headers, "Content-Length": str(size)}, b""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked is None:
+            return 200, headers, found.content
+        start, end = int(asked[1]), min(int(asked[2]) + 1 if asked[2] else size, size)
+        if start >= size:
+            raise Refused(416, "InvalidRange")
+        return 206, {**headers, "Content-Range": f"bytes {start}-{end - 1}/{size}"}, found.content[start:end]
+
+    def _list(self) -> tuple[int, dict[str, str], bytes]:
+        prefix = f"{self.name}/{self.query.get('prefix', '')}"
+        after = self.query.get("continuation-token", "")
+        names = sorted(name for name in list(self.server.objects) if name.startswith(prefix) and name > after)
+        # Pages are small, so that there is more than one.
+        page, more = names[:3], names[3:]
+        stamp = "%Y-%m-%dT%H:%M:%S.%fZ"
+        contents = "".join(
+            f"<Contents><Key>{escape(name.partition('/')[2])}</Key><Size>{len(found.content)}</Size>"
+            f"<ETag>{escape(found.etag)}</ETag>"
+            f"<LastModified>{datetime.fromtimestamp(found.modified, UTC).strftime(stamp)}</LastModified></Contents>"
+            for name in page
+            if (found := self.server.objects.get(name))
+        )
+        token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
+        return (
+            200,
+            {"Content-Type": "application/xml"},
+            f"<ListBucketResult>{contents}{token}</ListBucketResult>".encode(),
+        )
+
+    def _multipart(self) -> tuple[int, dict[str, str], bytes]:
+        if "uploads" in self.query:
+            upload_id = uuid.uuid4().hex
+            self.server.unfinished[upload_id] = Unfinished(self.name, self._attributes())
+            text = f"<InitiateMultipartUploadResult><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"
+            return 200, {}, text.encode()
+        upload = self.server.unfinished.get(self.query["uploadId"])
+        if upload is None or upload.name != self.name:
+            raise Refused(404, "NoSuchUpload")
+        if self.command == "PUT":
+            upload.parts[int(self.query["partNumber"])] = self.body
+            return 200, {"ETag": Object(self.body, {}).etag}, b""
+        if self.command == "POST":
+            numbers = [int(number) for number in re.findall(rb"<PartNumber>(\d+)</PartNumber>", self.body)]
+            if any(len(upload.parts.get(number, b"")) < 5 * 2**20 for number in numbers[:-1]):
+                raise Refused(400, "EntityTooSmall")
+            made = Object(b"".join(upload.parts[number] for number in numbers), upload.headers)
+            self.server.objects[self.name] = made
+        del self.server.unfinished[self.query["uploadId"]]
+        if self.command == "DELETE":
+            return 204, {}, b""
+        text = f"<CompleteMultipartUploadResult><ETag>{escape(made.etag)}</ETag></CompleteMultipartUploadResult>"
+        return 200, {}, text.encode()
+
+    def _begin(self) -> tuple[int, dict[str, str], bytes]:
+        session = uuid.uuid4().hex
+        size = self.headers.get("x-upload-content-length")
+        self.server.unfinished[session] = Unfinished(
+            self.name, self._attributes(), size_bytes=None if size is None else int(size)
+        )
+        return 201, {"Location": f"http://{self.headers['Host']}{self.path_sent}?upload_id={session}"}, b""
+
+    def _go_on(self) -> tuple[int, dict[str, str], bytes]:
+        session = self.query["upload_id"]
+        upload = self.server.unfinished.get(session)
+        if upload is None:
+            if self.name in self.server.objects:
+                return 200, {}, b""
+            raise Refused(404, "NoSuchUpload")
+        came = upload.parts.setdefault(0, b"")
+        said = self.headers.get("Content-Range", f"bytes 0-{len(self.body) - 1}/{len(self.body)}")
+        total = int(said.rpartition("/")[2])
+        if upload.size_bytes not in (None, total):
+            raise Refused(400, "InvalidArgument", "that is another size than was announced")
+        if self.body:
+            if int(said.split()[1].partition("-")[0]) != len(came):
+                raise Refused(503, "SlowDown", "that does not go on where it stopped")
+            upload.parts[0] = came = came + self.body
+        if len(came) < total:
+            return 308, {"Range": f"bytes=0-{len(came) - 1}"} if came else {}, b""
+        self.server.objects[self.name] = made = Object(came, upload.headers)
+        del self.server.unfinished[session]
+        return 200, {"ETag": made.etag, "x-goog-hash": f"md5={b64encode(bytes.fromhex(made.etag[1:-1])).decode()}"}, b""
+
+
+if __name__ == "__main__":
+    Store(int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())).serve_forever()
