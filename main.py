@@ -82,9 +82,8 @@ def create_app() -> FastAPI:
 
     app.add_middleware(BodyLimit)
     app.add_middleware(tus_headers.TusRequests)
-    if settings.page_folder:
-        is_https = settings.public_url.startswith("https:")
-        app.add_middleware(Page, folder=Path(settings.page_folder), is_https=is_https)
+    is_https = settings.public_url.startswith("https:")
+    app.add_middleware(Page, folder=Path(settings.page_folder), is_https=is_https)
     app.add_middleware(RequestLog)
     if settings.public_path:
         app.add_middleware(PathPrefix, prefix=settings.public_path)

@@ -47,9 +47,7 @@ class Settings(BaseSettings):
         "http://localhost:8000",
         description="Where users reach the service, with its path if it has one; links begin with it.",
     )
-    page_folder: str = Field(
-        "web/dist", description="Where the built page lies; empty: the API alone. `uv run main.py` builds its own."
-    )
+    page_folder: str = Field("web/dist", description="Where the built page lies. `uv run main.py` builds its own.")
     trusted_proxies: str = Field("", description="Addresses of proxies whose forwarded headers are believed, by comma.")
 
     outbound_networks: str = Field(

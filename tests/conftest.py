@@ -132,6 +132,7 @@ def environment(
         "SMTP_URL": mailbox.url,
         "MAIL_FROM": "Fotograma <no-reply@fotograma.test>",
         "PUBLIC_URL": f"http://127.0.0.1:{service_port}",
+        "PAGE_FOLDER": str(stack_folder / "page"),
         "PYTHONUNBUFFERED": "1",
     }
     with pytest.MonkeyPatch.context() as patch:

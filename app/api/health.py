@@ -58,8 +58,7 @@ class Health(BaseModel):
 
     status: Literal["ready", "not ready"]
     parts: dict[str, Part]
-    page: PageHealth | None = None
-    """None where the API runs without one."""
+    page: PageHealth
 
 
 class PartDown(Exception):
@@ -170,6 +169,5 @@ async def ready(readiness: Annotated[Readiness, Depends(get_readiness)], respons
     parts = await readiness.parts()
     is_ready = all(part.status == "up" for part in parts.values())
     response.status_code = 200 if is_ready else 503
-    folder = get_settings().page_folder
-    page = PageHealth.model_validate(page_folder.state(Path(folder))) if folder else None
+    page = PageHealth.model_validate(page_folder.state(Path(get_settings().page_folder)))
     return Health(status="ready" if is_ready else "not ready", parts=parts, page=page)

@@ -1,5 +1,6 @@
 """The page: its files, its index for every screen that a browser navigates to, and what a browser may do with them."""
 
+import base64
 import hashlib
 import html
 import json
@@ -8,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, Response
@@ -58,6 +58,15 @@ POLICY = {
 # Swagger UI starts by a script in its page and styles by attributes. Nothing that a user wrote is shown there.
 DOCS = "/docs"
 DOCS_POLICY = {**POLICY, "script-src": "'self' 'unsafe-inline'", "style-src": "'self' 'unsafe-inline'"}
+
+# Of what stands in for the page, in its colours.
+PLAIN_STYLE = """
+body { max-width: 32rem; margin: 18vh auto 0; padding: 0 1.5rem; font: 1rem/1.5 system-ui, sans-serif;
+  background: light-dark(#f7f5f0, #141310); color: light-dark(#1c1a15, #f3f0e8); }
+a { color: inherit; }
+"""
+PLAIN_HASH = base64.b64encode(hashlib.sha256(PLAIN_STYLE.encode()).digest()).decode()
+PLAIN_POLICY = {**POLICY, "style-src": f"'sha256-{PLAIN_HASH}'"}
 
 SHIELDS = {
     # Links to reset a password carry their token.
@@ -112,7 +121,7 @@ class Page:
         if scope["method"] in ("GET", "HEAD"):
             app = self._answer(scope, is_shared=is_shared) or app
             if app is self.app and navigates(Headers(scope=scope)):
-                app = ReadableRefusals(app)
+                app = ReadableRefusals(app, index=self._read(INDEX))
 
         async def send_shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -151,10 +160,12 @@ class Page:
 
 
 class ReadableRefusals:
-    """Says to a person what a problem says to a program: who opens the link of an old mail has no use for JSON."""
+    """Says to a person what a problem says to a program: who opens the link of an old mail has no use for JSON. Of an
+    address that is nobody's, the page itself says so."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, index: Asset | None) -> None:
         self.app = app
+        self._index = index
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start: Message | None = None
@@ -170,10 +181,20 @@ class ReadableRefusals:
             elif message["type"] == "http.response.body":
                 problem.extend(message.get("body", b""))
                 if not message.get("more_body", False):
-                    answer = _readable(json.loads(problem), headers=Headers(raw=start["headers"]))
-                    await answer(scope, receive, send)
+                    await self._readable(start, problem, scope=scope)(scope, receive, send)
 
         await self.app(scope, receive, send_readable)
+
+    def _readable(self, start: Message, problem: bytearray, *, scope: Scope) -> Response:
+        # What the router writes once it knows whose an address is.
+        if "endpoint" not in scope and self._index:
+            answer = _response(self._index, Headers(scope=scope), {"Cache-Control": "no-store", **_shields(POLICY)})
+            answer.status_code = start["status"]
+            return answer
+        headers = Headers(raw=start["headers"])
+        kept = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
+        words = f'<p>{html.escape(json.loads(problem)["detail"])}</p><p><a href="/">Fotograma</a></p>'
+        return _plain(words, status=start["status"], headers=kept)
 
 
 def navigates(headers: Headers) -> bool:
@@ -226,20 +247,13 @@ def _instead(state: PageState) -> Response:
     return _plain(words, more_head=again, status=503, headers={"Cache-Control": "no-store"})
 
 
-def _readable(problem: Mapping[str, Any], *, headers: Headers) -> Response:
-    """A refusal as a page of its own."""
-    kept = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
-    words = f'<p>{html.escape(problem["detail"])}</p><p><a href="/">Fotograma</a></p>'
-    return _plain(words, status=problem["status"], headers=kept)
-
-
 def _plain(words: str, *, status: int, headers: Mapping[str, str], more_head: str = "") -> Response:
     return HTMLResponse(
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<meta name="color-scheme" content="light dark">{more_head}<title>Fotograma</title><h1>Fotograma</h1>'
-        f"{words}</html>",
+        f'<meta name="color-scheme" content="light dark">{more_head}<title>Fotograma</title>'
+        f'<link rel="icon" href="data:,"><style>{PLAIN_STYLE}</style><main><h1>Fotograma</h1>{words}</main></html>',
         status_code=status,
-        headers={**headers, **_shields(POLICY)},
+        headers={**headers, **_shields(PLAIN_POLICY)},
     )
 
 

@@ -12,11 +12,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from app import page_folder
 from app.local_stack import page as builder
 from app.local_stack.processes import Process
+from tests.clips import Clip, draw_clip
 from tests.conftest import Inbox, needs
 from tests.end_to_end.service import Person, Service
 from tests.page.window import Window
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+UPLOAD_MAX_BYTES = 64 * 2**20
 expect.set_options(timeout=30_000)
 
 FLAGS = (
@@ -51,7 +53,7 @@ def built_page(chromium: str, pytestconfig: pytest.Config, tmp_path_factory: pyt
 def service(built_page: Path, tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
     """The service with the page and one worker."""
     service = Service.embedded(tmp_path_factory.mktemp("page"), inbox=mailbox)
-    service.more["PAGE_FOLDER"] = str(built_page)
+    service.more |= {"PAGE_FOLDER": str(built_page), "UPLOAD_MAX_BYTES": str(UPLOAD_MAX_BYTES)}
     try:
         service.start()
         service.start_workers()
@@ -102,6 +104,12 @@ def open_window(browser: Browser, service: Service) -> Iterator[OpenWindow]:
     opener = OpenWindow(browser, service)
     yield opener
     assert "\n".join(opener.close()) == ""
+
+
+@pytest.fixture(scope="package")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """Five seconds, 25 pictures each."""
+    return draw_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames=125, size=(320, 192))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Request, expect
 from tests.clips import draw_clip
 from tests.end_to_end.service import Person, Service
 from tests.page.conftest import OpenWindow
+from tests.page.window import choose
 from tests.waiting import wait_until
 
 MIB = 2**20
@@ -41,12 +42,6 @@ def begin(page: Page, large_clip: Path) -> Callable[[], list[Request]]:
         return requests
 
     return begin
-
-
-def choose(page: Page, *files: Path) -> None:
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Upload videos").click()
-    chooser.value.set_files(files)
 
 
 def kept_bytes(service: Service, person: Person) -> int:

@@ -1,9 +1,10 @@
 """A browser's window, and all it has to complain of."""
 
+from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.conftest import PASSWORD
 from tests.end_to_end.service import Person, Service
@@ -22,6 +23,13 @@ new PerformanceObserver((list) => {
 # Less is a line that grew a word, or a list that lost one; ten times as much is what users are said to feel.
 SHIFT_MIN = 0.005
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def choose(page: Page, *files: Path) -> None:
+    """Choose files as a person does, by the button."""
+    with page.expect_file_chooser() as chooser:
+        page.locator("[data-upload]").click()
+    chooser.value.set_files(files)
 
 
 class Window:

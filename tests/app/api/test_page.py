@@ -2,8 +2,9 @@
 
 import gzip
 import re
+import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,25 +29,26 @@ SCRIPT = "console.log('hello')" * 50
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(environment: dict[str, str]) -> Iterator[Path]:
     """As a build leaves it."""
-    folder = tmp_path / "page"
+    folder = Path(environment["PAGE_FOLDER"])
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text(INDEX)
     script = folder / "assets" / "index-abc.js"
     script.write_text(SCRIPT)
     script.with_name("index-abc.js.gz").write_bytes(gzip.compress(SCRIPT.encode()))
     (folder / "favicon.svg").write_text("<svg/>")
-    (tmp_path / "secret.txt").write_text("not for you")
-    return folder
+    (folder.parent / "secret.txt").write_text("not for you")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
 def browse(client: TestClient, folder: Path) -> Callable[..., TestClient]:
-    """`browse(is_https=True)`: the API behind a page from this folder."""
+    """`browse(is_https=True)`: the API with a page from this folder."""
 
     def browse(*, is_https: bool = False) -> TestClient:
-        return TestClient(Page(client.app, folder=folder, is_https=is_https))
+        return TestClient(Page(client.app, folder=folder, is_https=True)) if is_https else client
 
     return browse
 
@@ -122,12 +124,20 @@ def test_what_is_still_the_same_is_not_sent_again(browse: Callable[..., TestClie
     assert rebuilt.text == "another build"
 
 
+def test_an_address_that_is_nobodys_is_told_by_the_page(browse: Callable[..., TestClient]):
+    shown = browse().get("/nothing/here", headers=BROWSER)
+    other = browse().get("/nothing/here", headers=CURL)
+
+    assert (shown.status_code, shown.text) == (404, INDEX)
+    assert (other.status_code, other.json()["code"]) == (404, "NOT_FOUND")
+
+
 @pytest.mark.parametrize(
     "path",
     ["/../secret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/assets/..%2f..%2fsecret.txt", "/x.js"],
 )
 def test_only_files_of_the_build_are_given(browse: Callable[..., TestClient], path: str):
-    assert browse().get(path, headers=BROWSER).status_code == 404
+    assert browse().get(path, headers=CURL).status_code == 404
 
 
 def test_the_page_may_run_nothing_but_itself_and_be_framed_by_nobody(browse: Callable[..., TestClient]):
