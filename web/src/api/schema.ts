@@ -1097,7 +1097,7 @@ export interface components {
             parts: {
                 [key: string]: components["schemas"]["Part"];
             };
-            page?: components["schemas"]["PageHealth"] | null;
+            page: components["schemas"]["PageHealth"];
         };
         /**
          * Import
