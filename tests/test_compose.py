@@ -1,12 +1,14 @@
 """compose.yaml means what it says; its schema is checked by `just files`."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-COMPOSE = yaml.safe_load((Path(__file__).parents[1] / "compose.yaml").read_text())
+PROJECT = Path(__file__).parents[1]
+COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {"migrate", "secret"}
 
@@ -54,3 +56,18 @@ def test_a_developer_starts_what_is_needed_alone():
     for name in ("postgres", "redis"):
         assert "depends_on" not in SERVICES[name]
         assert SERVICES[name]["ports"]
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [({}, "kept in a file"), ({"SECRET_KEY": ""}, "kept in a file"), ({"SECRET_KEY": "told"}, "told")],
+)
+def test_a_secret_of_a_file_is_used_where_none_is_told(tmp_path: Path, told: dict[str, str], found: str):
+    (tmp_path / "key").write_text("kept in a file")
+    environment = {"PATH": "/usr/bin:/bin", "SECRET_KEY_FILE": str(tmp_path / "key"), **told}
+    entry = PROJECT / "deploy" / "entrypoint"
+    words = subprocess.run(
+        [entry, "printenv", "SECRET_KEY"], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert words.stdout.strip() == found
