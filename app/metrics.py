@@ -60,6 +60,13 @@ extractions_ended = Counter(
 )
 frames = Counter("fotograma_frames", "Frames that were written.", registry=REGISTRY)
 source_bytes = Counter("fotograma_source_bytes", "Bytes of the videos that were opened.", registry=REGISTRY)
+fetched_bytes = Counter(
+    "fotograma_fetched_bytes", "Bytes of videos that were fetched from a store by range.", registry=REGISTRY
+)
+fetches = Counter("fotograma_fetches", "Ranges of videos that were fetched from a store.", registry=REGISTRY)
+fetch_retries = Counter(
+    "fotograma_fetch_retries", "Ranges of videos that had to be asked for again.", registry=REGISTRY
+)
 archive_bytes = Counter("fotograma_archive_bytes", "Bytes of the archives that were written.", registry=REGISTRY)
 jail_failures = Counter(
     "fotograma_jail_failures",

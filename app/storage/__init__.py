@@ -30,6 +30,9 @@ class StorageUnavailable(Unavailable):
     code = "STORAGE_UNAVAILABLE"
 
 
+REPLACED = "The object was replaced while it was read."
+
+
 class InvalidKey(ValueError):
     """No object can have this key."""
 
@@ -63,9 +66,12 @@ class ObjectWriter(Protocol):
 class ObjectSource(Protocol):
     """Where objects are read."""
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+    def read(
+        self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None
+    ) -> Generator[bytes, None, None]:
         """The bytes in chunks; raises `FileNotFoundError` at once if there is no such object.
 
+        Where an `etag` is given, those of no other object: raises `StorageUnavailable` if another is in its place.
         Who may stop before the end closes it, so that file or connection are not kept until the garbage is collected.
         """
         ...

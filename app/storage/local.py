@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from app.settings import Settings
 from app.storage import (
     KEY_PART,
+    REPLACED,
     ObjectFacts,
     ObjectWriter,
     SignedUrl,
@@ -81,8 +82,10 @@ class LocalStorage(Storage):
                 staged.close()
             Path(staged.name).unlink(missing_ok=True)
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
-        chunks = self._chunks(key, start=start, length=length)
+    def read(
+        self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None
+    ) -> Generator[bytes, None, None]:
+        chunks = self._chunks(key, start=start, length=length, etag=etag)
         # Opens the file now: a missing object is told here, and the generator has begun and so will close it.
         next(chunks)
         return chunks
@@ -95,7 +98,7 @@ class LocalStorage(Storage):
             os.close(descriptor)
         return ObjectFacts(
             size_bytes=facts.st_size,
-            etag=f'"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"',
+            etag=_etag(facts),
             modified_at=datetime.datetime.fromtimestamp(facts.st_mtime, datetime.UTC),
         )
 
@@ -146,8 +149,10 @@ class LocalStorage(Storage):
         check_key(key)
         return self._root / key
 
-    def _chunks(self, key: str, *, start: int, length: int | None) -> Generator[bytes, None, None]:
+    def _chunks(self, key: str, *, start: int, length: int | None, etag: str | None) -> Generator[bytes, None, None]:
         with os.fdopen(self.open_descriptor(key), "rb", buffering=0) as file:
+            if etag is not None and etag != _etag(os.fstat(file.fileno())):
+                raise StorageUnavailable(REPLACED)
             yield b""
             with _told():
                 file.seek(start)
@@ -211,6 +216,10 @@ class _StagedWriter:
     def write(self, data: bytes, /) -> int:
         with _told():
             return self._file.write(data)
+
+
+def _etag(facts: os.stat_result) -> str:
+    return f'"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"'
 
 
 @contextmanager

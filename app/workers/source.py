@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 
 import structlog
 
+from app import metrics
 from app.errors import ServiceError
 from app.storage import Storage
 from fotograma.ahead import AheadReader
@@ -36,18 +37,23 @@ def open_source(storage: Storage, key: str, *, size_bytes: int) -> Iterator[int 
     found = storage.stat(key)
     if found.size_bytes != size_bytes:
         raise StorageUnavailable(detail=f"of {size_bytes} bytes that were stored {found.size_bytes} are there")
-    ranges = _Ranges(storage, key)
+    ranges = _Ranges(storage, key, etag=found.etag)
     with closing(ranges), AheadReader(ranges.fetch, size=size_bytes) as reader:
-        yield reader
-        logger.info("video read", bytes=reader.bytes_fetched, requests=reader.requests, of_bytes=size_bytes)
+        try:
+            yield reader
+        finally:
+            metrics.fetched_bytes.inc(reader.bytes_fetched)
+            metrics.fetches.inc(reader.requests)
+            logger.info("video read", bytes=reader.bytes_fetched, ranges=reader.requests, of_bytes=size_bytes)
 
 
 class _Ranges:
     """Ranges of an object, each asked for again where it fails."""
 
-    def __init__(self, storage: Storage, key: str) -> None:
+    def __init__(self, storage: Storage, key: str, *, etag: str) -> None:
         self._storage = storage
         self._key = key
+        self._etag = etag
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -67,7 +73,7 @@ class _Ranges:
             tries += 1
             before = came
             try:
-                with closing(self._storage.read(self._key, start=offset + came, length=size - came)) as chunks:
+                with closing(self._read(offset + came, size - came)) as chunks:
                     for chunk in chunks:
                         came += len(chunk)
                         yield chunk
@@ -84,4 +90,8 @@ class _Ranges:
             pause_seconds = FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311
             if tries == TRIES or time.monotonic() + pause_seconds > deadline or self._closed.wait(pause_seconds):
                 raise failure
+            metrics.fetch_retries.inc()
             logger.info("range asked for again", offset=offset, came=came, size=size, reason=str(failure))
+
+    def _read(self, offset: int, size: int) -> Generator[bytes, None, None]:
+        return self._storage.read(self._key, start=offset, length=size, etag=self._etag)

@@ -31,9 +31,11 @@ class UnreliableStorage(Storage):
             yield writer
             self._may_fail()
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+    def read(
+        self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None
+    ) -> Generator[bytes, None, None]:
         self._may_fail()
-        return self._breaking_off(self._kept.read(key, start=start, length=length))
+        return self._breaking_off(self._kept.read(key, start=start, length=length, etag=etag))
 
     def stat(self, key: str) -> ObjectFacts:
         self._may_fail()

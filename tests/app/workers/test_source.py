@@ -182,6 +182,22 @@ def test_an_object_of_another_size_is_not_decoded(submit, video: Path, storage: 
     assert asked.video.object_key not in storage.bytes_read
 
 
+def test_an_object_that_is_replaced_on_the_way_is_not_decoded_on(submit, video: Path, storage: FarStorage):
+    asked = submit(video, plan=SPARSE)
+
+    def replace(number: int, chunks: Chunks) -> Chunks:
+        # After the head and the table.
+        if number == 1:
+            with storage.open_writer(asked.video.object_key, content_type="application/octet-stream") as writer:
+                writer.write(video.read_bytes())
+        return chunks
+
+    storage.spoil = replace
+    work()
+
+    assert (segment_of(asked).status, segment_of(asked).infra_failures) == (Status.PENDING, 1)
+
+
 def test_a_worker_told_to_stop_does_not_wait_for_a_silent_store(submit, video: Path, storage: FarStorage, wait_until):
     asked = submit(video, plan=SPARSE)
     silent, over, stopping = threading.Event(), threading.Event(), threading.Event()
