@@ -12,9 +12,15 @@ from fotograma.plan import Count, Plan
 from fotograma.readers import ByteRange
 from fotograma.records import Facts
 from fotograma.selection import choose, looked_at
+from fotograma.spans import Span
 
 # Read along with what is on both sides: FFmpeg reads through so much rather than seek.
 GAP_BYTES = 2**15
+# Matroska packs pictures into clusters, and a decoder goes to the beginning of one: mostly it lies right behind the
+# picture before, and is not looked for farther away than this.
+CLUSTER_BYTES = 2**18
+# What stands before each picture there.
+BLOCK_HEAD_BYTES = 64
 # Of one request: large enough that less time passes before it comes than while it does.
 PIECE_BYTES = 4 * 2**20
 # What a request costs beside its bytes: 30 ms until the first of them comes, in which eight such wait together, and a
@@ -43,8 +49,8 @@ def needed(
     if (
         not isinstance(codec, str)
         or not isinstance(container, str)
-        # Only there a packet's place tells all that is read for it.
-        or not container.startswith("mov")
+        # Only there a packet's place tells what is read for it.
+        or not container.startswith(("mov", "matroska"))
         or not spans.are_frames(index, timeline, codec=codec, container=container)
     ):
         # From the beginning to the end, for `count` twice: targets hang on where the last frame ends.
@@ -58,21 +64,31 @@ def needed(
         if (start_pts is None or start_pts <= facts.first_pts + timeline.ticks[choice.index])
         and (end_pts is None or facts.first_pts + timeline.ticks[choice.index] < end_pts)
     ]
-    found = _of_frames(index, timeline, looked_at(plan, held))
+    found = _of_frames(index, timeline, looked_at(plan, held), clustered=container.startswith("matroska"))
     if counts:
         # That frame is looked at before all others.
-        found = [*_of_frames(index, timeline, [len(timeline.ticks) - 1]), *found]
+        last = len(timeline.ticks) - 1
+        found = [*_of_frames(index, timeline, [last], clustered=container.startswith("matroska")), *found]
     clipped = (ByteRange(max(0, start), min(end, size)) for start, end in found)
     return [part for part in clipped if part.start < part.end]
 
 
-def _of_frames(index: PacketIndex, timeline: Timeline, places: list[int]) -> list[ByteRange]:
+def _of_frames(index: PacketIndex, timeline: Timeline, places: list[int], *, clustered: bool) -> list[ByteRange]:
     found = spans.spans(index, (timeline.packets[place] for place in places))
     if found and found[0].wanted == (timeline.packets[0],):
         # The probe has read and kept it.
         del found[0]
+    if clustered:
+        return _joined(_in_clusters(index, span) for span in found)
     packets = (number for span in found for number in range(span.first, span.last + 1))
     return _joined((index.position[number], index.position[number] + index.size[number]) for number in packets)
+
+
+def _in_clusters(index: PacketIndex, span: Span) -> tuple[int, int]:
+    before = span.first - 1
+    end_before = index.position[before] + index.size[before] if before >= 0 else 0
+    start = max(end_before, index.position[span.first] - CLUSTER_BYTES)
+    return start, index.position[span.last] + index.size[span.last] + BLOCK_HEAD_BYTES
 
 
 def _joined(parts: Iterable[tuple[int, int]]) -> list[ByteRange]:

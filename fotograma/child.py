@@ -4,6 +4,7 @@ Started by `fotograma.spawn` with the numbers of its channel and its parent, and
 which the video comes as a descriptor.
 """
 
+import base64
 import gc
 import importlib
 import json
@@ -81,7 +82,8 @@ def _serve(request: dict[str, Any], decoder: "OpenDecoder", channel: socket.sock
 
 def _answer(request: dict[str, Any], decoder: "OpenDecoder") -> Iterator[Record]:
     if request["ask"] == "probe":
-        yield decoder.probe(stream=request["stream"])
+        known = request["packet_index"]
+        yield decoder.probe(stream=request["stream"], packet_index=known and base64.b64decode(known))
         return
     if request["ask"] == "attempt":
         from fotograma.attempts import attempt

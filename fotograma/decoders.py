@@ -46,7 +46,10 @@ class Unfit(Exception):
 class Decoders:
     """Opens decoders of one video, keeps them for the next span, and closes them all in the end."""
 
-    def __init__(self, reader: OffsetReader, *, limits: Limits, stream: int | None) -> None:
+    def __init__(
+        self, reader: OffsetReader, *, limits: Limits, stream: int | None, index: PacketIndex | None = None
+    ) -> None:
+        """`index`: where it is known; it is believed as far as the file's own table would be."""
         self._reader = reader
         self._limits = limits
         self._stream = stream
@@ -65,8 +68,9 @@ class Decoders:
             """Whether several decoders are better than one with several threads, which holds fewer frames."""
             self.cut_off = is_cut_off(reader, self.video.stream)
             """The file ends before its container says so."""
-            table = None if self.cut_off else sample_table.index(reader, self.video)
-            self.index = table or self.video.index()
+            if index is None and not self.cut_off:
+                index = sample_table.index(reader, self.video)
+            self.index = index or self.video.index()
             opening.pop_all()
 
     @property

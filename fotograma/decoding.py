@@ -17,7 +17,7 @@ from fotograma import __version__, byte_ranges, linear, sparse
 from fotograma.decoders import Decoders, Unfit
 from fotograma.errors import FotogramaError, InputError, LimitExceeded
 from fotograma.limits import Limits
-from fotograma.packets import Timeline
+from fotograma.packets import PacketIndex, Timeline
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, Expecting, OffsetReader, Source
 from fotograma.records import Facts, Finished, Picture, Warned
@@ -40,14 +40,16 @@ ENGINE = {
 }
 
 
-def probe(reader: OffsetReader, *, limits: Limits, stream: int | None = None) -> Probed:
-    """What the video is, its packet index, and the time of its first frame.
+def probe(
+    reader: OffsetReader, *, limits: Limits, stream: int | None = None, index: PacketIndex | None = None
+) -> Probed:
+    """What the video is, its packet index (unless that is known), and the time of its first frame.
 
     Raises:
         InputError: it is no video, or not one frame of it can be decoded.
         LimitExceeded: it is larger than `limits`.
     """
-    decoders = Decoders(reader, limits=limits, stream=stream)
+    decoders = Decoders(reader, limits=limits, stream=stream, index=index)
     try:
         picture = decoders.first()
         if picture is not None and picture.pts is not None:
@@ -180,11 +182,12 @@ class OpenDecoder:
         if self._descriptor is not None:
             os.close(self._descriptor)
 
-    def probe(self, *, stream: int | None = None) -> Facts:
-        """What the video is."""
+    def probe(self, *, stream: int | None = None, packet_index: bytes | None = None) -> Facts:
+        """What the video is; `packet_index` where it was probed before."""
+        index = None if packet_index is None else PacketIndex.from_bytes(packet_index)
         if self._probed is not None:
             self._probed.decoders.close()
-        self._probed = probe(self._reader, limits=self._limits, stream=stream)
+        self._probed = probe(self._reader, limits=self._limits, stream=stream, index=index)
         return self._probed.facts
 
     def pictures(

@@ -4,6 +4,7 @@ The parent never parses media. It starts the child with the video as a descripto
 the video is elsewhere), asks for records, checks their form and size, and kills what oversteps (`fotograma.channel`).
 """
 
+import base64
 import sys
 from collections.abc import Generator
 from types import TracebackType
@@ -72,13 +73,19 @@ class Jail:
         """The child's process, which is its session too."""
         return self._channel.pid
 
-    def probe(self, *, stream: int | None = None) -> Facts:
+    def probe(self, *, stream: int | None = None, packet_index: bytes | None = None) -> Facts:
         """What the video is.
+
+        Args:
+            stream: another than the first video stream.
+            packet_index: what an earlier probe of that stream has found, so that a container without a table need not
+                be read through once more. It is checked against the packets as such a table is.
 
         Raises:
             FotogramaError: what the table of codes says of it.
         """
-        self._channel.ask({"ask": "probe", "stream": stream})
+        known = None if packet_index is None else base64.b64encode(packet_index).decode()
+        self._channel.ask({"ask": "probe", "stream": stream, "packet_index": known})
         record = self._next_record()
         if not isinstance(record, Facts):
             raise self._channel.crashed("the decoder's answer makes no sense")

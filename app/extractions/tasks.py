@@ -28,6 +28,8 @@ class Task:
     """Whether the video's bytes are one object yet."""
     source_url: str | None
     """Where they are fetched from; None: from the parts of an upload."""
+    packet_index: bytes | None
+    """Where it is known already, and the file has no table that tells it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,17 @@ def task_of(session: Session, claim: Claim) -> Task:
         plan=plan,
         is_whole=video.sha256 is not None,
         source_url=video.source_url,
+        packet_index=_known_index(video, claim, plan),
     )
+
+
+def _known_index(video: Video, claim: Claim, plan: dict[str, Any] | None) -> bytes | None:
+    """The packet index of the stream that the plan means, where the extraction's own probe has found it."""
+    if claim.step == Step.PROBE or video.media is None or video.media["container"].startswith("mov"):
+        return None
+    # That of the usual stream is kept once it is known; a plan may mean another.
+    is_of_it = plan is None or plan.get("stream") in (None, video.media["stream"])
+    return video.packet_index if is_of_it else None
 
 
 def finished_segments(session: Session, claim: Claim) -> list[FinishedFrames]:

@@ -107,7 +107,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
         task = _gather(lease, storage, task)
     plan = None if task.plan is None else Plan.from_json(task.plan)
     with _open_jail(lease, storage, task) as jail:
-        facts = jail.probe(stream=plan.stream if plan else None)
+        facts = jail.probe(stream=plan.stream if plan else None, packet_index=task.packet_index)
         logger.info("video probed", jail_pid=jail.pid, size_bytes=task.size_bytes)
         metrics.source_bytes.inc(task.size_bytes)
         if claim.step == Step.PROBE:

@@ -13,8 +13,11 @@ from fotograma import ahead, byte_ranges
 from fotograma.ahead import AheadReader, Fetch
 from fotograma.errors import StorageUnavailable
 from fotograma.extraction import extract, probe
+from fotograma.jail import Jail
+from fotograma.limits import Limits
 from fotograma.plan import Plan
 from fotograma.readers import ByteRange
+from fotograma.records import Picture
 from tests.fotograma.conftest import Draw, Take
 from tests.long_clips import make_noisy_clip
 from tests.waiting import wait_until
@@ -111,6 +114,39 @@ def test_what_must_be_read_through_is_fetched_once(suffix: str, tmp_path: Path, 
     assert of_store.data == of_file.data
     assert len(store.data) > byte_ranges.SMALL_BYTES
     assert store.bytes_moved <= len(store.data)
+
+
+def test_with_its_index_known_a_matroska_file_moves_its_own_bytes(tmp_path: Path) -> None:
+    path = make_noisy_clip(tmp_path / "a.mkv", seconds=20)
+    plan, facts = Plan.from_json({"mode": "every", "seconds": 5}), probe(path)
+    store = Store(path)
+    with store.open() as reader, Jail(reader, limits=Limits()) as jail:
+        again = jail.probe(packet_index=facts.packet_index)
+        records = list(jail.pictures(plan))
+    with Jail(path, limits=Limits()) as jail:
+        jail.probe()
+        of_file = list(jail.pictures(plan))
+
+    assert again == facts
+    assert records == of_file
+    needed_bytes = sum(part.end - part.start for part in byte_ranges.needed(plan, facts, size=len(store.data)))
+    # The cues at the end, too.
+    assert store.bytes_moved <= 1.03 * needed_bytes + ahead.FIRST_BYTES + 2**16
+
+
+def test_of_a_wrong_index_come_the_same_frames(draw: Draw) -> None:
+    path, other = draw("a.mkv").path, draw("b.mkv", frames=30, gop=5).path
+    plan = Plan.from_json({"mode": "every", "seconds": 0.5})
+    with Jail(path, limits=Limits()) as jail:
+        jail.probe(packet_index=probe(other).packet_index)
+        misled = list(jail.pictures(plan))
+    with Jail(path, limits=Limits()) as jail:
+        jail.probe()
+        right = list(jail.pictures(plan))
+
+    assert [picture.data for picture in misled if isinstance(picture, Picture)] == [
+        picture.data for picture in right if isinstance(picture, Picture)
+    ]
 
 
 def test_a_small_file_comes_at_once(draw: Draw, take: Take) -> None:

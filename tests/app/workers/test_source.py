@@ -131,6 +131,18 @@ def test_each_part_reads_its_own_bytes(submit, video: Path, storage: FarStorage,
     assert storage.bytes_read[asked.video.object_key] < 0.6 * video.stat().st_size
 
 
+@pytest.mark.usefixtures("cut_short")
+def test_a_file_without_a_table_is_read_through_once(submit, storage: FarStorage, tmp_path: Path):
+    video = make_noisy_clip(tmp_path / "video.mkv", seconds=20)
+    plan = Plan(Every(seconds=5))
+    asked = submit(video, plan=plan)
+    work()
+
+    assert archive_of(asked, storage) == extracted(video, plan, tmp_path)
+    # Each of four parts reads the first MiB and its own; one of them all.
+    assert storage.bytes_read[asked.video.object_key] < video.stat().st_size + 5 * 2**20
+
+
 def breaks_off(chunks: Chunks) -> Chunks:
     """A chunk, and then the connection is gone."""
     yield next(chunks)
