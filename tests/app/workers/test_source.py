@@ -77,8 +77,13 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def work() -> None:
-    while work_on_next_segment(stopping=GOES_ON):
+    while work_once():
         pass
+
+
+def work_once() -> bool:
+    """What failed waits a moment, and is not taken again."""
+    return work_on_next_segment(stopping=GOES_ON)
 
 
 def state_of(asked: VideoState) -> VideoState:
@@ -177,7 +182,7 @@ def test_what_fails_for_good_is_the_stores_fault(fault: Callable[[Chunks], Chunk
     asked = submit(video, plan=SPARSE)
     # After the head and the table.
     storage.spoil = lambda number, chunks: fault(iter([b""])) if number >= 2 else chunks  # type: ignore[arg-type]
-    work()
+    work_once()
     segment = segment_of(asked)
 
     assert (segment.status, segment.infra_failures, segment.crashes) == (Status.PENDING, 1, 0)
@@ -188,7 +193,7 @@ def test_an_object_of_another_size_is_not_decoded(submit, video: Path, storage: 
     asked = submit(video, plan=SPARSE)
     with storage.open_writer(asked.video.object_key, content_type="application/octet-stream") as writer:
         writer.write(video.read_bytes()[:-1])
-    work()
+    work_once()
 
     assert segment_of(asked).infra_failures == 1
     assert asked.video.object_key not in storage.bytes_read
@@ -205,7 +210,7 @@ def test_an_object_that_is_replaced_on_the_way_is_not_decoded_on(submit, video: 
         return chunks
 
     storage.spoil = replace
-    work()
+    work_once()
 
     assert (segment_of(asked).status, segment_of(asked).infra_failures) == (Status.PENDING, 1)
 
