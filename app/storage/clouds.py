@@ -14,12 +14,12 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from app.settings import Settings
-from app.storage import KEY_PART, ObjectFacts, ObjectWriter, SignedUrl, Storage, StorageUnavailable, check_key
+from app.storage import KEY_PART, REPLACED, ObjectFacts, ObjectWriter, SignedUrl, Storage, StorageUnavailable, check_key
 from app.storage.attachments import attachment
 from app.storage.credentials import clouds_store, link_longest, signing_endpoint
 
 if TYPE_CHECKING:
-    from obstore import GetResult, WritableFile
+    from obstore import GetResult, ObjectMeta, WritableFile
 
 logger = structlog.get_logger()
 
@@ -77,8 +77,10 @@ class CloudStorage(Storage):
             self.delete(key)
             raise StorageUnavailable(f"The storage has kept {kept_bytes} of {writer.size_bytes} bytes.")
 
-    def read(self, key: str, *, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
-        chunks = self._chunks(key, start=start, length=length)
+    def read(
+        self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None
+    ) -> Generator[bytes, None, None]:
+        chunks = self._chunks(key, start=start, length=length, etag=etag)
         # Asks for the object now: a missing one is told here, and the generator has begun and so will let it go.
         next(chunks)
         return chunks
@@ -89,7 +91,7 @@ class CloudStorage(Storage):
             facts = obstore.head(self._store, key)
         return ObjectFacts(
             size_bytes=facts["size"],
-            etag='"{}"'.format((facts["e_tag"] or f"{facts['last_modified']:%s%f}").strip('"')),
+            etag=_etag(facts),
             modified_at=facts["last_modified"],
         )
 
@@ -149,9 +151,9 @@ class CloudStorage(Storage):
         if not read == fetched.content == key.encode():
             raise StorageUnavailable(f"Storage: {self._name} gives back other bytes than it was given.")
 
-    def _chunks(self, key: str, *, start: int, length: int | None) -> Generator[bytes, None, None]:
+    def _chunks(self, key: str, *, start: int, length: int | None, etag: str | None) -> Generator[bytes, None, None]:
         check_key(key)
-        chunks = self._stream(key, start=start, length=length)
+        chunks = self._stream(key, start=start, length=length, etag=etag)
         yield b""
         while chunks is not None:
             with _told():
@@ -160,14 +162,18 @@ class CloudStorage(Storage):
                 return
             yield bytes(chunk)
 
-    def _stream(self, key: str, *, start: int, length: int | None) -> Iterator[Any] | None:
+    def _stream(self, key: str, *, start: int, length: int | None, etag: str | None) -> Iterator[Any] | None:
         """The bytes as they come; None where an object that is there has none in this range."""
         if length == 0:
             self.stat(key)
             return None
         with _told():
             try:
-                return iter(self._get(key, start=start, length=length).stream(min_chunk_size=READ_BYTES))
+                answer = self._get(key, start=start, length=length)
+                # Said by each answer, so that no store need know how to be asked for this very object only.
+                if etag is not None and etag != _etag(answer.meta):
+                    raise StorageUnavailable(REPLACED)
+                return iter(answer.stream(min_chunk_size=READ_BYTES))
             except BaseError:
                 # Stores refuse a range behind the end, which is an empty one here.
                 if start and start >= obstore.head(self._store, key)["size"]:
@@ -192,6 +198,10 @@ class _PartsWriter:
             self._file.write(data)
         self.size_bytes += len(data)
         return len(data)
+
+
+def _etag(facts: "ObjectMeta") -> str:
+    return '"{}"'.format((facts["e_tag"] or f"{facts['last_modified']:%s%f}").strip('"'))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from app.settings import Settings
-from app.storage import InvalidKey, Storage, open_storage
+from app.storage import InvalidKey, Storage, StorageUnavailable, open_storage
 from tests.stores.doubles import Double
 
 MEGABYTE = 2**20
@@ -132,6 +132,17 @@ def test_the_etag_changes_with_the_bytes_only(storage: Storage):
     assert before == again
     assert storage.stat("a").etag != before
     assert before[0] == before[-1] == '"'
+
+
+def test_of_an_object_that_was_replaced_nothing_is_read(storage: Storage):
+    etags = []
+    for content in (b"before", b"after!"):
+        write(storage, "a", content)
+        etags.append(storage.stat("a").etag)
+        assert b"".join(storage.read("a", start=1, length=3, etag=etags[-1])) == content[1:4]
+
+    with pytest.raises(StorageUnavailable, match="replaced"):
+        storage.read("a", start=1, length=3, etag=etags[0])
 
 
 def test_an_object_knows_when_it_was_written(storage: Storage):
