@@ -72,7 +72,7 @@ def test_what_is_too_large_for_http1_goes_up_and_comes_down(api: str, bearer: st
     folder = Path(os.environ["STORAGE_URL"].removeprefix("file://"))
     key = next(path for path in (folder / "videos" / video_id).rglob("*") if path.is_file())
     link = get_storage().signed_url(key.relative_to(folder).as_posix(), expires_in=timedelta(hours=1), filename="a")
-    path = link.removeprefix(get_settings().public_url)
+    path = link.url.removeprefix(get_settings().public_url)
     downloaded = curl("-o", str(there), f"{api}{path}")
 
     assert (uploaded, downloaded) == ((202, "2"), (200, "2"))
