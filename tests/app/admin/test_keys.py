@@ -47,9 +47,9 @@ def test_tokens_and_links_outlive_a_rotation_but_not_two(
     first = get_settings().secret_key.get_secret_value()
     with storage.open_writer("results/rotation", content_type="application/octet-stream") as writer:
         writer.write(b"frames")
-    link = storage.signed_url("results/rotation", expires_in=timedelta(hours=1), filename="frames.zip").removeprefix(
-        get_settings().public_url
-    )
+    link = storage.signed_url(
+        "results/rotation", expires_in=timedelta(hours=1), filename="frames.zip"
+    ).url.removeprefix(get_settings().public_url)
 
     def answers() -> tuple[int, int]:
         get_settings.cache_clear()
