@@ -112,7 +112,7 @@ def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignUrl) -> L
         until=words.works_until.format(date=format_date(until, "long", locale=words.numbers), time=f"{until:%H:%M}"),
         rows=rows,
         warnings=told,
-        later=f"{settings.public_url.rstrip('/')}/videos/download/{facts['video_id']}",
+        later=f"{settings.public_url.rstrip('/')}/videos/{facts['video_id']}",
     )
 
 

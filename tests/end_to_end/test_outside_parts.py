@@ -1,4 +1,5 @@
-"""The oldest PostgreSQL that is promised and a plain Redis, given by the environment as in production."""
+"""The oldest PostgreSQL that is promised, a plain Redis and an S3, given by the environment as in production: two APIs
+and three workers, none of which has a file of another."""
 
 import os
 import pwd
@@ -6,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from app.local_stack.mailbox import first_link
@@ -16,7 +19,9 @@ from app.local_stack.processes import PROJECT, Part, free_port
 from tests.clips import Clip
 from tests.conftest import Inbox, command, needs
 from tests.end_to_end.archives import pictures_in
-from tests.end_to_end.service import QUICK, Foundation, Person, Service, answers_sql, takes_connections
+from tests.end_to_end.service import QUICK, Foundation, Person, Service, answers, answers_sql, takes_connections
+from tests.stores.doubles import Double
+from tests.waiting import wait_until
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -64,28 +69,90 @@ def plain_redis(tmp_path_factory: pytest.TempPathFactory) -> Foundation:
 
 
 @pytest.fixture(scope="module")
+def objects(stores: Callable[[str], Double]) -> tuple[Double, str]:
+    """An S3, and the STORAGE_URL of a folder in it."""
+    return stores("moto"), stores("moto").new_folder()
+
+
+@pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, postgres_15: Foundation, plain_redis: Foundation, mailbox: Inbox
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_15: Foundation,
+    plain_redis: Foundation,
+    objects: tuple[Double, str],
+    mailbox: Inbox,
 ) -> Iterator[Service]:
     """The service on parts that are none of ours."""
-    service = Service(tmp_path_factory.mktemp("outside"), database=postgres_15, broker=plain_redis, inbox=mailbox)
+    double, url = objects
+    service = Service(
+        tmp_path_factory.mktemp("outside"),
+        database=postgres_15,
+        broker=plain_redis,
+        inbox=mailbox,
+        more={**double.environment, "STORAGE_URL": url},
+    )
     try:
         service.start()
-        service.start_workers(**QUICK)
+        service.start_workers(3, **QUICK)
         yield service
     finally:
         service.stop()
 
 
-def test_the_whole_way_works(service: Service, person: Person, clip: Clip):
+@pytest.fixture(scope="module")
+def second_api(service: Service) -> str:
+    """The address of another API."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    words = f"uvicorn main:app --port {port}".split()
+    service.begin("second api", Part("Second API", words, lambda _: answers(f"{url}/health/live"), service.environment))
+    return url
+
+
+def test_the_whole_way_works(service: Service, second_api: str, person: Person, clip: Clip):
     video = person.wait_for(person.upload(clip.path, interval="2"), "COMPLETED")
     mail = service.inbox.wait_for(lambda message: person.email in message["To"])
+    archive = person.download(video)
+    asked = {"Authorization": person.client.headers["Authorization"], "Range": "bytes=10-"}
+    rest = httpx2.get(f"{second_api}/videos/download/{video['id']}", headers=asked)
     ((version,),) = service.rows("SHOW server_version")
 
     assert version.startswith("15.")
-    assert [*pictures_in(person.download(video)).values()] == [0, 50, 100]
-    assert person.client.get(first_link(mail)).status_code == 200
+    assert [*pictures_in(archive).values()] == [0, 50, 100]
+    assert (rest.status_code, rest.content) == (206, archive[10:])
+    assert httpx2.get(first_link(mail)).content == archive
     assert person.no_more_mail_comes() == ["completed"]
+
+
+def test_an_upload_goes_on_at_another_api_and_is_cut_for_all_workers(
+    service: Service, second_api: str, person: Person, long_clip: Clip
+):
+    content = long_clip.path.read_bytes()
+    half = len(content) // 2
+    tus = {"Tus-Resumable": "1.0.0"}
+    plan = b64encode(b'{"mode": "every", "seconds": 1}').decode()
+    begun = {**tus, "Upload-Length": str(len(content)), "Upload-Metadata": f"plan {plan}"}
+    place = person.client.post("/uploads/", headers=begun).headers["Location"]
+    for url, start, piece in ((service.url, 0, content[:half]), (second_api, half, content[half:])):
+        body = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(start)}
+        answer = person.client.patch(f"{url}{place}", headers={**tus, **body}, content=piece)
+        assert answer.status_code == 204
+    video = person.wait_for({"id": place.rpartition("/")[2]}, "COMPLETED", within_seconds=120)
+
+    assert video["bytes"] == len(content)
+    assert len(pictures_in(person.download(video))) == video["frames"]
+
+
+def test_what_is_deleted_is_gone_from_the_store(objects: tuple[Double, str], person: Person, clip: Clip):
+    double, url = objects
+    storage = double.open(url)
+    video = person.wait_for(person.upload(clip.path), "COMPLETED")
+    held = [key for key in storage.list("") if video["id"] in key or video["extraction_id"] in key]
+    person.call("delete", f"/videos/{video['id']}", 204)
+
+    assert {key.rpartition("/")[2] for key in held} == {"source", "frames.zip", "rows", "thumbnails"}
+    wait_until(lambda: not set(held) & set(storage.list("")), 30)
+    assert double.unfinished() == []
 
 
 def test_the_tables_are_those_of_the_code(service: Service):

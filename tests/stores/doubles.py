@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,13 @@ class Double:
     def new_folder(self) -> str:
         """STORAGE_URL of a folder that nobody else has."""
         return f"{self.url}/{uuid.uuid4().hex}"
+
+    def unfinished(self) -> list[str]:
+        """The uploads in parts that were begun and have not ended."""
+        url = f"http://127.0.0.1:{self.port}"
+        if self.url.startswith("gs:"):
+            return [str(name) for name in httpx2.get(f"{url}/-/unfinished").json()]
+        return re.findall(r"<UploadId>[^<]*", httpx2.get(f"{url}/{BUCKET}?uploads").text)
 
     @contextmanager
     def reached(self, **more: str) -> Iterator[None]:

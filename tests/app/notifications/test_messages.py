@@ -86,7 +86,7 @@ def test_a_completed_mail_in_english(compose, completed_facts):
     assert "Size: 1,234.5 MB" in text
     assert "Wanted: one frame every 2 seconds" in text
     assert "Download the ZIP:\nhttps://files.test/" in text
-    assert re.search(r"sign in and get it here:\nhttp://127.0.0.1:\d+/videos/download/" + VIDEO_ID, text)
+    assert re.search(r"sign in and get it here:\nhttp://127.0.0.1:\d+/videos/" + VIDEO_ID, text)
 
 
 def test_a_completed_mail_in_portuguese(compose, completed_facts):

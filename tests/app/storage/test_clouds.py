@@ -1,7 +1,6 @@
 """What only clouds' stores can do or get wrong: links of their own, parts, and the network in between."""
 
 import datetime
-import json
 import os
 import re
 import time
@@ -67,18 +66,11 @@ def test_an_expired_link_opens_nothing(stores: Stores, name: str):
     wait_until(lambda: httpx2.get(url).status_code in (400, 403), 10)
 
 
-def unfinished(double: Double) -> list[str]:
-    """The uploads in parts that were begun and have not ended."""
-    if double.url.startswith("gs:"):
-        return json.loads(httpx2.get(f"http://127.0.0.1:{double.port}/-/unfinished").content)
-    return re.findall(r"<UploadId>", httpx2.get(f"http://127.0.0.1:{double.port}/frames?uploads").text)
-
-
 def break_off(storage: Storage, double: Double) -> None:
     with storage.open_writer("a", content_type="application/zip", filename="a.zip") as writer:
         for _ in range(20):
             writer.write(bytes(MEGABYTE))
-        assert len(unfinished(double)) == 1
+        assert len(double.unfinished()) == 1
         raise ConnectionResetError
 
 
@@ -88,7 +80,7 @@ def test_what_breaks_off_leaves_no_part(stores: Stores, name: str):
     with pytest.raises(ConnectionResetError):
         break_off(storage, stores(name))
 
-    assert unfinished(stores(name)) == []
+    assert stores(name).unfinished() == []
     assert list(storage.list("")) == []
 
 
