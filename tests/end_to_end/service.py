@@ -20,6 +20,8 @@ from tests.waiting import wait_until
 
 # So that a test of what becomes of the dead takes no longer than it must.
 QUICK = {"LEASE_SECONDS": "2", "HEARTBEAT_SECONDS": "0.5", "SWEEP_SECONDS": "0.5"}
+# Several start at once on two cores, and each loads all its libraries.
+START_SECONDS = 90.0
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
 
@@ -102,7 +104,9 @@ class Service:
         migrate = [command("alembic"), "upgrade", "head"]
         subprocess.run(migrate, cwd=PROJECT, env={"PATH": "/usr/bin", **self.environment}, check=True)
         words = f"uvicorn main:app --port {self.port}".split()
-        self.begin("api", Part("API", words, lambda _: answers(f"{self.url}/health/live"), self.environment))
+        is_live = f"{self.url}/health/live"
+        api = Part("API", words, lambda _: answers(is_live), self.environment, healthy_within_seconds=START_SECONDS)
+        self.begin("api", api)
 
     def begin(self, name: str, part: Part) -> Process:
         """Start a part, or start it again."""
@@ -127,7 +131,13 @@ class Service:
         words = f"celery -A {entry} worker --loglevel=info -n {name}@%h".split()
         environment = {**self.environment, "DECODER_AHEAD": "false", **more}
         worker = Process(
-            Part("Worker", words, lambda worker: " ready." in worker.output(), environment),
+            Part(
+                "Worker",
+                words,
+                lambda worker: " ready." in worker.output(),
+                environment,
+                healthy_within_seconds=START_SECONDS,
+            ),
             log=self.folder / f"{name}.log",
         )
         self.workers.append(worker)

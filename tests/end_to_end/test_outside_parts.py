@@ -105,7 +105,9 @@ def second_api(service: Service) -> str:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     words = f"uvicorn main:app --port {port}".split()
-    service.begin("second api", Part("Second API", words, lambda _: answers(f"{url}/health/live"), service.environment))
+    is_live = f"{url}/health/live"
+    second = Part("Second API", words, lambda _: answers(is_live), service.environment, healthy_within_seconds=90)
+    service.begin("second api", second)
     return url
 
 
