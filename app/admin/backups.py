@@ -7,11 +7,14 @@ it: videos and archives are backed up where they lie.
 import datetime
 import json
 import os
+import shutil
+import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import psycopg
 import typer
@@ -30,55 +33,80 @@ from app.settings import get_settings
 PROJECT = Path(__file__).parents[2]
 HEAD = "backup.json"
 FORMAT = 1
+STANDARD = Path("-")
 
 
-def back_up(file: Annotated[Path, typer.Argument(metavar="FILE", help="Must not exist yet.")]) -> None:
+def back_up(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Must not exist yet; - is standard output.")],
+) -> None:
     """Write all rows into FILE, as they are at this moment; the service may run meanwhile.
 
     It holds what the database holds, password hashes too, and only its owner may read it.
     """
+    if file == STANDARD:
+        _write(sys.stdout.buffer)
+        return
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    tables, rows = _tables(), 0
     try:
-        with os.fdopen(descriptor, "wb") as opened, zipfile.ZipFile(opened, "w", zipfile.ZIP_DEFLATED) as backup:
-            with _connected() as connection:
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                for table in tables:
-                    rows += _copy_out(connection, table, backup)
-            head = {
-                "format": FORMAT,
-                "made_at": datetime.datetime.now(datetime.UTC).isoformat(),
-                "revision": _revision(),
-                "tables": {table.name: _columns(table) for table in tables},
-            }
-            backup.writestr(HEAD, json.dumps(head, indent=1))
+        with os.fdopen(descriptor, "wb") as opened:
+            _write(opened)
     except BaseException:
         # Half of a backup must not be taken for one.
         file.unlink()
         raise
-    typer.echo(f"{rows} rows of {len(tables)} tables in {file}", err=True)
 
 
-def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="As `back-up` made it.", exists=True)]) -> None:
+def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="Of `back-up`; - is standard input.")]) -> None:
     """Fill an empty database from FILE, bring it up to date, and begin anew what was being worked on.
 
     Stop APIs and workers first. Then `verify` says what is not in storage or not in the backup, and `mend` mends it.
     """
     try:
-        with zipfile.ZipFile(file) as backup:
+        with _opened(file) as opened, zipfile.ZipFile(opened) as backup:
             head = json.loads(backup.read(HEAD))
             _make_tables(head["revision"])
             with _connected() as connection:
                 rows = sum(_copy_in(connection, name, backup, head) for name in head["tables"])
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
     except (zipfile.BadZipFile, KeyError, CommandError):
         raise typer.BadParameter(f"{file} is no backup, or one of a newer release") from None
     command.upgrade(_alembic(), "head")
     with open_session() as session:
         begun = mending.begin_anew(session)
     typer.echo(f"{rows} rows of {head['made_at']}; {begun} extractions begin anew", err=True)
+
+
+def _write(output: IO[bytes]) -> None:
+    tables, rows = _tables(), 0
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as backup:
+        with _connected() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            for table in tables:
+                rows += _copy_out(connection, table, backup)
+        head = {
+            "format": FORMAT,
+            "made_at": datetime.datetime.now(datetime.UTC).isoformat(),
+            "revision": _revision(),
+            "tables": {table.name: _columns(table) for table in tables},
+        }
+        backup.writestr(HEAD, json.dumps(head, indent=1))
+    typer.echo(f"{rows} rows of {len(tables)} tables", err=True)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """What can be read from any place of, as a backup is: its table stands at its end."""
+    if file == STANDARD:
+        with tempfile.TemporaryFile() as spooled:
+            shutil.copyfileobj(sys.stdin.buffer, spooled)
+            yield spooled
+    else:
+        with file.open("rb") as opened:
+            yield opened
 
 
 def _make_tables(revision: str) -> None:

@@ -125,6 +125,14 @@ def test_a_backup_has_every_table_and_fills_empty_databases_only(
     assert "has rows already" in onto_itself.stderr
 
 
+def test_a_backup_may_go_through_a_pipe(environment: dict[str, str]):  # noqa: ARG001
+    piped = admin("back-up", "-").stdout_bytes
+    onto_itself = CliRunner().invoke(app, ["restore", "-"], input=piped)
+
+    assert piped.startswith(b"PK")
+    assert "has rows already" in onto_itself.stderr
+
+
 def test_requeue_takes_work_from_who_holds_it_and_hastens_what_waits(submit: Submit, clip: Clip):
     asked = submit(clip.path)
     held = claim()
