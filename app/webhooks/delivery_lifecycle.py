@@ -102,7 +102,8 @@ def claim_delivery(session: Session) -> Claim | None:
             Webhook.not_before <= func.now(),
             Webhook.disabled_at.is_(None),
         )
-        .order_by(Delivery.not_before, Delivery.id)
+        # Those that answer go before those that don't, who take a sender for as long as they are waited for.
+        .order_by(Webhook.failures > 0, Delivery.not_before, Delivery.id)
         .limit(1)
         .with_for_update(skip_locked=True, key_share=True)
     ).one_or_none()

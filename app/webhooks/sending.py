@@ -19,8 +19,8 @@ SEND_SECONDS = 15.0
 """Counted from before the claim, so that a sender that was stopped meanwhile sends nothing that another has sent."""
 ROUND_SECONDS = 30.0
 """A round takes a thread that could decode: it ends, and is rung for again, however much is owed."""
-# Receivers that are slow hold each other up no more than this allows.
-AT_ONCE = 4
+# As many receivers may be slow, one call of each, before anybody waits for them.
+AT_ONCE = 16
 
 _round = threading.Lock()
 

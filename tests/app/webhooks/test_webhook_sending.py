@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import socket
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -236,6 +237,25 @@ def test_many_senders_at_once_call_once(user: User, receiver: Receiver) -> None:
         thread.join()
 
     assert sorted(call.headers["webhook-id"] for call in receiver.calls) == sorted(map(str, ids))
+
+
+@pytest.mark.usefixtures("webhook")
+def test_who_does_not_answer_holds_nobody_else_up(user: User, make_owner) -> None:
+    other = make_owner()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        silent = add(other, f"http://127.0.0.1:{nobody.getsockname()[1]}/")
+        older = owe(other)
+        send_due_deliveries(outbound=HERE)
+    make_due(silent)
+    newer = owe(user)
+    with open_session() as session:
+        first = delivery_lifecycle.claim_delivery(session)
+    with open_session() as session:
+        second = delivery_lifecycle.claim_delivery(session)
+
+    assert now(silent).failures == 1
+    assert (first.delivery_id, second.delivery_id) == (newer, older)
 
 
 def test_sender_that_lost_its_hold_changes_nothing(user: User, webhook: Webhook) -> None:
