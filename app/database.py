@@ -1,6 +1,8 @@
 """PostgreSQL: the truth and the queue of record."""
 
 import datetime
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,8 +83,26 @@ def get_engine() -> Engine:
     return engine
 
 
+class _Asking(threading.local):
+    """Since when this thread has wanted a session."""
+
+    since = 0.0
+
+
+_asking = _Asking()
+_silent_at = 0.0
+
+
 def _connect(_: Dialect, __: object, words: tuple[str, ...], parameters: dict[str, Any]) -> psycopg.Connection[Any]:
-    return _Connection.connect(*words, **parameters)
+    global _silent_at
+    if 0 < _asking.since < _silent_at:
+        # Who waited for a place in the pool has waited enough: the one who had it waited in vain.
+        raise psycopg.OperationalError("the server was silent a moment ago")
+    try:
+        return _Connection.connect(*words, **parameters)
+    except psycopg.errors.ConnectionTimeout:
+        _silent_at = time.monotonic()
+        raise
 
 
 class _Connection(psycopg.Connection[Any]):
@@ -105,6 +125,7 @@ class _Connection(psycopg.Connection[Any]):
 @contextmanager
 def open_session() -> Iterator[Session]:
     """One transaction: committed when the block ends, rolled back when it raises."""
+    _asking.since = time.monotonic()
     with _session_factory()() as session, session.begin():
         yield session
 
