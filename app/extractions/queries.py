@@ -271,14 +271,21 @@ _status = func.coalesce(
 _NEWEST_FIRST = Video.created_at.desc(), Video.id.desc()
 
 
-def _perhaps(status: VideoStatus, *, user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
-    """Videos that had an extraction in this state, and those of which nothing was asked."""
+def _perhaps(status: VideoStatus, *, user_id: uuid.UUID) -> Select[uuid.UUID] | CompoundSelect[uuid.UUID]:
+    """Videos that had an extraction in this state, and those that may be in it though nothing was asked of them."""
     asked = aliased(Extraction)
     in_state = select(asked.video_id).where(asked.user_id == user_id, asked.status == status)
     unasked = aliased(Video)
-    nothing_asked = ~exists().where(asked.user_id == user_id, asked.video_id == unasked.id)
+    # Each of the first two has few rows, and an index of them.
+    which = {
+        VideoStatus.FAILED: unasked.error_code.is_not(None),
+        VideoStatus.PENDING: unasked.probed_at.is_(None),
+        VideoStatus.READY: ~exists().where(asked.user_id == user_id, asked.video_id == unasked.id),
+    }.get(status)
+    if which is None:
+        return in_state
     return union_all(
-        in_state, select(unasked.id).where(unasked.user_id == user_id, unasked.deleted_at.is_(None), nothing_asked)
+        in_state, select(unasked.id).where(unasked.user_id == user_id, unasked.deleted_at.is_(None), which)
     )
 
 

@@ -81,6 +81,13 @@ class Video(Base):
             postgresql_include=["size_bytes"],
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        # The few that have not been looked at yet, or could not be.
+        Index(
+            "ix_videos_not_probed",
+            "user_id",
+            "id",
+            postgresql_where=text("probed_at IS NULL OR error_code IS NOT NULL"),
+        ),
         Index("ix_videos_expires_at", "expires_at"),
         Index("ix_videos_tombstones", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
