@@ -31,6 +31,7 @@ _LOADED_LATE = (
     "fotograma.image",
     "fotograma.looks",
     "fotograma.pixels",
+    "hashlib",
 )
 
 

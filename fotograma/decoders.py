@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from fotograma import bitstream, sample_table
 from fotograma.bitstream import Framing
+from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
 from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex
 from fotograma.readers import OffsetReader
@@ -32,6 +33,10 @@ FRAMES_HELD = 16
 # Of one frame; those of 4K video are larger.
 SIDE_BY_SIDE_BYTES = 10 * 2**20
 SEEK_ATTEMPTS = 3
+# How such files begin: the type box of an MP4 or QuickTime file, the header of a Matroska one.
+_MP4, _MATROSKA = b"ftyp", b"\x1a\x45\xdf\xa3"
+# H.264 profiles with 8 bits and 4:2:0 alone (A.2).
+_H264_PLAIN = frozenset({66, 77, 88, 100})
 
 
 def _cores() -> int:
@@ -59,18 +64,21 @@ class Decoders:
         self._in_fields = False
         with ExitStack() as opening:
             opening.callback(self.close)
-            self.video = self._open()
+            untried = self._open_untried() if index is None else None
+            self.video = untried or self._open()
+            self.cut_off = is_cut_off(reader, self.video.stream)
+            """The file ends before its container says so."""
+            if index is None and not self.cut_off:
+                index = sample_table.index(reader, self.video)
+            if index is None and untried is not None and not _is_plain_vpx(untried):
+                self.video = self._open()
+            self.index = index or self.video.index()
             self.frame_bytes = _frame_bytes(self.video)
             room = (limits.memory_bytes - LOADED_BYTES) // (DECODER_BYTES + FRAMES_HELD * self.frame_bytes)
             self.cores = max(1, min(_cores(), room))
             """As many as we may use, as far as a decoder each finds room."""
             self.side_by_side = self.frame_bytes <= SIDE_BY_SIDE_BYTES
             """Whether several decoders are better than one with several threads, which holds fewer frames."""
-            self.cut_off = is_cut_off(reader, self.video.stream)
-            """The file ends before its container says so."""
-            if index is None and not self.cut_off:
-                index = sample_table.index(reader, self.video)
-            self.index = index or self.video.index()
             opening.pop_all()
 
     @property
@@ -118,7 +126,7 @@ class Decoders:
                 if decoder.threads == threads and decoder.reaches(span):
                     self._idle.remove(decoder)
                     return decoder
-        return self._decoder(self._open(), threads=threads)
+        return self._decoder(self._open_again(), threads=threads)
 
     def give_back(self, decoder: "SpanDecoder") -> None:
         """Let others have it."""
@@ -139,13 +147,56 @@ class Decoders:
             at_end=at_end,
         )
 
-    def _open(self) -> Video:
-        return self._opened.enter_context(open_video(self._reader.clone(), limits=self._limits, stream=self._stream))
+    def _open(self, *, untried: bool = False) -> Video:
+        return self._opened.enter_context(
+            open_video(self._reader.clone(), limits=self._limits, stream=self._stream, untried=untried)
+        )
+
+    def _open_untried(self) -> Video | None:
+        """The video, where its container's word on it is as good as a decoder's."""
+        head = self._reader.read_at(0, 12)
+        if head[4:8] != _MP4 and head[:4] != _MATROSKA:
+            return None
+        try:
+            video = self._open(untried=True)
+        except FotogramaError:
+            # Tried, it may be better, or worse in other words.
+            return None
+        told = _is_plain_h264(video) or _is_plain_vpx(video)
+        return video if told and video.stream.average_rate else None
+
+    def _open_again(self) -> Video:
+        """The video for one more decoder: all is known of it, but what only trying tells."""
+        known = self.video.stream
+        if not known.container.format.name.startswith(SEEKABLE):
+            return self._open()
+        video = self._open(untried=True)
+        if video.stream.average_rate != known.average_rate:
+            # Then its packets may last for other times, too.
+            return self._open()
+        video.stream.codec_context.reorder_depth = known.codec_context.reorder_depth
+        return video
+
+
+def _is_plain_h264(video: Video) -> bool:
+    """Whether it is H.264 of 8 bits and 4:2:0 in an MP4 file, which tells how pictures are reordered."""
+    context = video.stream.codec_context
+    head = context.extradata or b""
+    in_mp4 = video.container.format.name.startswith("mov") and len(head) > 1
+    return context.name == "h264" and in_mp4 and head[0] == 1 and head[1] in _H264_PLAIN
+
+
+def _is_plain_vpx(video: Video) -> bool:
+    """Whether it is VP8 or VP9 of 8 bits and 4:2:0, whose pictures come in order."""
+    context = video.stream.codec_context
+    plain = context.name == "vp8" or (context.name == "vp9" and context.profile == "Profile 0")
+    return plain and video.container.format.name.startswith("matroska")
 
 
 def _frame_bytes(video: Video) -> int:
     context = video.stream.codec_context
-    bits = context.format.padded_bits_per_pixel if context.format else 24
+    # What is not known for want of trying is plain.
+    bits = context.format.padded_bits_per_pixel if context.format else 12
     return context.width * context.height * bits // 8
 
 

@@ -21,7 +21,7 @@ from fotograma.packets import PacketIndex, Timeline
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, Expecting, OffsetReader, Source
 from fotograma.records import Facts, Finished, Picture, Warned
-from fotograma.video import Frame, Video, open_video, quarter_turns
+from fotograma.video import Video, open_video, quarter_turns
 from fotograma.work import Probed, Work
 
 
@@ -53,26 +53,22 @@ def probe(
     try:
         picture = decoders.first()
         if picture is not None and picture.pts is not None:
-            facts = _facts(decoders, picture, first_pts=picture.pts)
+            facts = _facts(decoders, decoders.video, picture, first_pts=picture.pts)
         else:
-            frame = _first_decoded(reader, limits=limits, stream=stream)
-            facts = _facts(decoders, frame.picture, first_pts=frame.pts)
+            with open_video(reader.clone(), limits=limits, stream=stream) as video:
+                frame = next(video.frames(), None)
+                if frame is None:
+                    raise _why_no_frames(reader, limits=limits, stream=stream)
+                facts = _facts(decoders, video, frame.picture, first_pts=frame.pts)
         return Probed(facts, decoders, first=picture)
     except BaseException:
         decoders.close()
         raise
 
 
-def _first_decoded(reader: OffsetReader, *, limits: Limits, stream: int | None) -> Frame:
-    with open_video(reader.clone(), limits=limits, stream=stream) as video:
-        first = next(video.frames(), None)
-    if first is None:
-        raise _why_no_frames(reader, limits=limits, stream=stream)
-    return first
-
-
-def _facts(decoders: Decoders, first: av.VideoFrame, *, first_pts: int) -> Facts:
-    video, index = decoders.video, decoders.index
+def _facts(decoders: Decoders, video: Video, first: av.VideoFrame, *, first_pts: int) -> Facts:
+    """What is told of a video whose decoder gave the first picture."""
+    index = decoders.index
     return Facts(
         media=_media(video, first, index.timeline(first_pts=first_pts)),
         engine=ENGINE,
@@ -119,7 +115,7 @@ def pictures(work: Work) -> Generator[Picture | Warned | Finished, None, None]:
 def _media(video: Video, picture: av.VideoFrame, timeline: Timeline) -> dict[str, Any]:
     """The manifest's `source`, but for name and bytes, which the child does not know."""
     context = video.stream.codec_context
-    ratio = video.stream.sample_aspect_ratio
+    ratio = video.stream.sample_aspect_ratio or context.sample_aspect_ratio
     rate = video.stream.average_rate
     return {
         "container": video.container.format.name,

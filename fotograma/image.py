@@ -4,7 +4,6 @@ A JPEG whose size stays is made straight from the decoder's planes, after their 
 (BT.601, full range) in one exact step; everything else goes over RGB.
 """
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -176,6 +175,9 @@ def rgb(picture: av.VideoFrame, *, alpha: bool, hdr: bool) -> Pixels:
 
 def checksum(picture: av.VideoFrame) -> str:
     """MD5 of the picture in its own pixel format and without padding, as `ffmpeg -f framemd5` prints it."""
+    # Here, because it brings a library of 4 MB along, and few ask for it.
+    import hashlib
+
     digest = hashlib.md5(usedforsecurity=False)
     for plane, row_bytes in zip(picture.planes, _row_bytes(picture), strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8, count=plane.height * plane.line_size)

@@ -12,6 +12,10 @@ import sys
 # Without looking for garbage while everything is loaded: a tenth of the start.
 _BEGIN = "import gc; gc.disable(); from fotograma.child import main; main()"
 
+# Nothing of the parent's. The first keeps numpy from starting threads, the second one arena; the third has pictures
+# given back to the system once they are let go of.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+
 # A process, and this side of its channel.
 Started = tuple["subprocess.Popen[bytes]", socket.socket]
 
@@ -50,8 +54,7 @@ def _start() -> Started:
             stderr=subprocess.DEVNULL,
             pass_fds=(child_channel.fileno(),),
             cwd="/",
-            # Nothing of the parent's environment. The first keeps numpy from starting threads, the second one arena.
-            env={"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+            env=ENVIRONMENT,
             start_new_session=True,
         )
     return process, channel

@@ -41,6 +41,8 @@ CODECS = (
 READ_BYTES = 2**18
 # Containers that are read by seeking; the others are read through, which costs little beside decoding.
 SEEKABLE = ("mov", "matroska")
+# Has FFmpeg try no decoder on what it opens, and read no more than it must.
+UNTRIED = {"codec_whitelist": "none", "probesize": "32", "analyzeduration": "1"}
 ENCRYPTED_TAGS = frozenset({"encv", "drmi"})
 # The Content Encryption and Extended Content Encryption objects of ASF (Windows Media).
 ENCRYPTED_ASF = (
@@ -238,8 +240,15 @@ def quarter_turns(picture: av.VideoFrame) -> int:
 
 
 @contextmanager
-def open_video(reader: Reader, *, limits: Limits, stream: int | None = None) -> Iterator[Video]:
-    """Open the video that `reader` holds; `stream` picks another than the first video stream.
+def open_video(reader: Reader, *, limits: Limits, stream: int | None = None, untried: bool = False) -> Iterator[Video]:
+    """Open the video that `reader` holds.
+
+    Args:
+        reader: the file.
+        limits: on streams and pixels.
+        stream: another than the first video stream.
+        untried: take the container's word for what its streams are. Otherwise the first pictures are decoded to know,
+            which takes as long as to decode them once more.
 
     Raises:
         InputError: it is no video that may be decoded.
@@ -250,6 +259,8 @@ def open_video(reader: Reader, *, limits: Limits, stream: int | None = None) -> 
     av.logging.set_level(None)
     guards = {"format_whitelist": FORMATS, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
     guards |= {"max_pixels": str(limits.max_pixels), "max_streams": str(limits.max_streams)}
+    if untried:
+        guards |= UNTRIED
     reader.seek(0, 0)
     try:
         container = av.open(reader, mode="r", options=guards, metadata_errors="ignore", buffer_size=READ_BYTES)

@@ -85,7 +85,7 @@ class Work:
         encoded = image.encode(
             frame.picture,
             self.plan,
-            sample_aspect_ratio=self.probed.decoders.video.stream.sample_aspect_ratio,
+            sample_aspect_ratio=Fraction(self.facts.media["sample_aspect_ratio"]),
             raw=self.raw,
         )
         return Picture(
