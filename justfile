@@ -139,3 +139,7 @@ prove-image *options:
 # How fast it is beside others: on drawn clips or on files, e.g. `just bench --clip h264_1080p --scale 0.3`.
 bench *options:
     uv run --group bench python -m benchmarks {{ options }}
+
+# Where a command's time goes, stage by stage, e.g. `just profile video.mp4 1s`.
+profile video work="1s":
+    uv run --group bench python -m benchmarks.stages {{ video }} {{ work }}

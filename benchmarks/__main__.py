@@ -26,8 +26,12 @@ def main(
     scale: Annotated[float, typer.Option(min=0.05, help="How long drawn clips are, times the usual.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is run, in turn.")] = 3,
     results: Annotated[Path, typer.Option(help="Where results are kept; cases measured again are replaced.")] = RESULTS,
+    footage: Annotated[
+        Path | None,
+        typer.Option(help="A folder of footage (`inputs.FOOTAGE`), repeated where it is short; the rest is drawn."),
+    ] = None,
     publish: Annotated[
-        bool, typer.Option(help="Only write docs/benchmarks.md and its plot, from all kept results.")
+        bool, typer.Option(help="Write docs/benchmarks.md and its plot, from all kept results.")
     ] = False,
     service: Annotated[bool, typer.Option(help=f"Also {UPLOADED} by the running service, until its ZIP.")] = True,
     note: Annotated[str, typer.Option(help="With --publish: what else is to be said of clips and machine.")] = "",
@@ -40,16 +44,22 @@ def main(
         installed = [name for name in installed if name in peer]
     kept = Results.load(results)
     asked: list[tuple[Path, str, tuple[str, ...]]] = [(file, file.stem, tuple(work or WORKS)) for file in files or []]
-    if not files and not publish:
+    clips = results.parent / "clips"
+    if footage is not None:
+        for name, times, works in inputs.FOOTAGE:
+            path = inputs.repeated(footage / name, clips, times=times)
+            asked.append((path, Path(name).stem, tuple(work or works)))
+        clip = clip or list(inputs.DRAWN_BESIDE_FOOTAGE)
+    if footage is not None or not (files or publish):
         for wanted in inputs.INPUTS:
             if clip and wanted.name not in clip:
                 continue
             print(f"drawing {wanted.name}", flush=True)
-            path = inputs.draw(wanted, results.parent / "clips", scale=scale)
-            if path is None:
+            drawn = inputs.draw(wanted, clips, scale=scale)
+            if drawn is None:
                 print(f"no encoder {wanted.encoder}: left out")
                 continue
-            asked.append((path, wanted.name, tuple(work or wanted.works)))
+            asked.append((drawn, wanted.name, tuple(work or wanted.works)))
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         for path, name, works in asked:
             for one in works:

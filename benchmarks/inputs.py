@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -95,6 +96,45 @@ INPUTS = (
     ),
     Input("one_second", "libx264", 1920, 1080, 1, ("1s",), X264),
 )
+
+
+# Footage of one's own by its file's name, how often it is repeated, and what is asked of it; the rest is drawn.
+FOOTAGE: tuple[tuple[str, int, Works], ...] = (
+    ("h264_1080p_default_gop.mp4", 3, ("1s", "10s", "keyframes")),
+    ("h264_1080p_2s_gop.mp4", 3, ("1s", "10s", "keyframes")),
+    ("h264_720p.mp4", 1, ("all",)),
+    ("hevc_1080p_open_gop.mp4", 1, ("1s",)),
+    ("vp9_1080p.webm", 2, ("1s",)),
+    ("av1_1080p.mp4", 3, ("1s",)),
+)
+DRAWN_BESIDE_FOOTAGE = ("h264_1080p_one_gop", "h264_1080i", "h264_4k", "hevc_4k_10bit", "one_second")
+
+
+def repeated(path: Path, folder: Path, *, times: int) -> Path:
+    """The same pictures so many times one behind the other, not encoded again."""
+    if times == 1:
+        return path
+    target = folder / f"{path.stem}_{times}_times{path.suffix}"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".part{path.suffix}")
+    with av.open(part, "w") as output:
+        shift = 0
+        for number in range(times):
+            with av.open(path) as container:
+                source = container.streams.video[0]
+                if number == 0:
+                    stream = output.add_stream_from_template(source, opaque=True)
+                packets: list[Any] = [packet for packet in container.demux(source) if packet.size]
+                begin = min(packet.pts for packet in packets)
+                end = max(packet.pts + (packet.duration or 0) for packet in packets)
+                for packet in packets:
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.stream = stream
+                    output.mux(packet)
+                shift += end - begin
+    return part.replace(target)
 
 
 def draw(wanted: Input, folder: Path, *, scale: float) -> Path | None:

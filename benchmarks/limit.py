@@ -16,19 +16,12 @@ from typing import Any
 
 import av
 
-from benchmarks.peers import interval
+from benchmarks.measuring import plan_of
 from fotograma import bitstream, image
 from fotograma.bitstream import Framing
 from fotograma.packets import DISCARD, KEY, PacketIndex
-from fotograma.plan import Plan
 from fotograma.selection import choose
 from fotograma.spans import Span, spans
-
-
-def plan_of(work: str) -> Plan:
-    """The work as a plan of the engine."""
-    seconds = interval(work)
-    return Plan.from_json({"mode": work} if seconds is None else {"mode": "every", "seconds": seconds})
 
 
 class Footage:

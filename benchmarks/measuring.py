@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import interval
+from fotograma.plan import Plan
 
 SAMPLE_SECONDS = 0.02
 US = "fotograma"
@@ -31,6 +32,12 @@ class Run:
 
 class Failed(Exception):
     """The command did not end well."""
+
+
+def plan_of(work: str) -> Plan:
+    """The work as a plan of the engine."""
+    seconds = interval(work)
+    return Plan.from_json({"mode": work} if seconds is None else {"mode": "every", "seconds": seconds})
 
 
 def command(who: str, *, work: str, video: Path, output: Path) -> list[str]:

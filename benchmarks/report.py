@@ -46,7 +46,8 @@ added up.
 The others, each written to be fast and right: `ffmpeg select` is the command with `select=`, a seek for each frame
 where frames are far apart, or `-skip_frame nokey`; `ffmpeg fps` is what most pages show; OpenCV reads all frames, or
 grabs all and retrieves the wanted; decord and TorchCodec ask for frames by number or time; PyAV decodes with frame
-threads. Whoever took 1.4 times as long as the best in the first round was not run again.
+threads. Whoever took 1.4 times as long as the best in the first round was not run again; works of
+less than 1.5 s were run five times.
 """
 
 SERVICE = """
