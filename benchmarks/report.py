@@ -32,14 +32,15 @@ and `just bench --publish` then writes this page.
 
 """
 TABLE_HEAD = """\
-| clip | frames wanted | fotograma | best exact other | times as long | limit | of limit | our CPU | its CPU | memory |
-|---|---|---|---|---|---|---|---|---|---|
+| clip | frames wanted | fotograma | best exact other | times as long | at most | limit | of limit | our CPU | its CPU | memory |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 MEANING = """
 **Exact** is who gave the same frames: as many, at the same times, and showing the same. The others are named below and
 not ranked. **The limit** is what the machine could do at best: packets already in memory, only those decoded that the
-wanted frames need, on all cores, and JPEGs of just these; no start-up, no reading, no ZIP. Short works are mostly
-start-up, and far from it. **CPU** is processor seconds of all processes: where the load average above is higher than
+wanted frames need, on all cores, and JPEGs of just these; no start-up, no reading, no ZIP. **At most** is how many times
+as long as the limit the best other takes: more than that nobody can win. Short works are mostly start-up, and far from
+it; [where the time goes](engine.md#where-the-time-goes) has the stages. **CPU** is processor seconds of all processes: where the load average above is higher than
 the cores, other work took its share, and these are steadier than seconds. **Memory** is the peaks of command and jail
 added up.
 
@@ -140,13 +141,15 @@ def _row(case: Case) -> str:
     us, limit = case.us, case.took[LIMIT]
     best = case.best_peer
     other = f"{best} {case.took[best].wall_seconds:.2f} s" if best else "none"
-    times = f"**{case.took[best].wall_seconds / us.wall_seconds:.1f}**" if best else ""
+    times = f"**{case.took[best].wall_seconds / us.wall_seconds:.2f}**" if best else ""
+    at_most = f"{case.took[best].wall_seconds / limit.wall_seconds:.2f}" if best else ""
     cells = [
         f"{case.name}, {case.seconds:.0f} s",
         f"{WORKS.get(case.work, case.work)} ({case.frames})",
         f"{us.wall_seconds:.2f} s",
         other,
         times,
+        at_most,
         f"{limit.wall_seconds:.2f} s",
         f"{us.wall_seconds / limit.wall_seconds:.2f} x",
         f"{us.cpu_seconds:.2f} s",

@@ -62,6 +62,8 @@ class Decoders:
         self._idle: list[SpanDecoder] = []
         self._turn = threading.Lock()
         self._in_fields = False
+        self.sizes: set[tuple[int, int]] = set()
+        """Widths and heights of the pictures that were decoded so far."""
         with ExitStack() as opening:
             opening.callback(self.close)
             untried = self._open_untried() if index is None else None
@@ -143,6 +145,7 @@ class Decoders:
             self.index,
             threads=threads,
             seek_worth_bytes=self._reader.seek_worth_bytes,
+            sizes=self.sizes,
             in_fields=self._in_fields,
             at_end=at_end,
         )
@@ -210,10 +213,12 @@ class SpanDecoder:
         *,
         threads: int,
         seek_worth_bytes: int,
+        sizes: set[tuple[int, int]],
         in_fields: bool = False,
         at_end: bool = False,
     ) -> None:
         self.threads = threads
+        self._sizes = sizes
         self.in_fields = in_fields
         """Pictures are made of fields: a packet more shows whether the next is of the same picture."""
         self._seek_worth_bytes = seek_worth_bytes
@@ -251,6 +256,7 @@ class SpanDecoder:
                 raise Unfit("pictures made of fields")
             fed.discard(frame.pts)
             last_pts = frame.pts
+            self._sizes.add((frame.width, frame.height))
             if frame.pts in numbers:
                 waiting[numbers[frame.pts]] = frame
             while upcoming in waiting:

@@ -7,7 +7,7 @@ from fotograma.errors import InputError
 from fotograma.plan import Count
 from fotograma.records import Finished, Picture, Warned
 from fotograma.selection import Choice, Selector
-from fotograma.video import Damage, Frame, Video, open_video
+from fotograma.video import Damage, Frame, Video, open_video, told_sizes
 from fotograma.work import Work
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ def _warnings(damage: Damage, *, cut_off: bool) -> Iterator[Warned]:
     if damage.frames_missing > 0:
         yield Warned("PACKETS_WITHOUT_FRAMES", f"{damage.packets_seen} packets gave {damage.frames_given} frames")
     if len(damage.sizes) > 1:
-        yield Warned("SIZE_CHANGES", ", ".join(f"{width} x {height}" for width, height in sorted(damage.sizes)))
+        yield Warned("SIZE_CHANGES", told_sizes(damage.sizes))

@@ -11,7 +11,7 @@ from fotograma.parallel import Wanted
 from fotograma.plan import Count
 from fotograma.records import Finished, Picture, Warned
 from fotograma.selection import Choice, Selector, choose, looked_at
-from fotograma.video import Frame
+from fotograma.video import Frame, told_sizes
 from fotograma.work import Work
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
         LimitExceeded: there are more frames than the limits allow.
     """
     timeline = work.timeline
+    sizes = work.probed.decoders.sizes
+    # Of what was asked before, nothing but the first picture's, whichever process decodes this range.
+    sizes.clear()
+    sizes.add((work.facts.media["width"], work.facts.media["height"]))
     choices = choose(
         work.plan, timeline.ticks, timeline.key_frames, time_base=timeline.time_base, end_ticks=timeline.end_ticks
     )
@@ -53,6 +57,8 @@ def pictures(work: Work) -> Iterator[Picture | Warned | Finished]:
         yield Warned("TARGETS_CUT", f"{targets_left_out} targets are not listed")
     if lost := work.probed.decoders.packets_lost:
         yield Warned("PACKETS_WITHOUT_FRAMES", f"{lost} packets, for want of a clock")
+    if len(sizes) > 1:
+        yield Warned("SIZE_CHANGES", told_sizes(sizes))
     if past := _targets_past_the_end(work):
         yield Warned("PAST_THE_END", f"{past} times")
     yield Finished(path="sparse")

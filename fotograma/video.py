@@ -233,6 +233,11 @@ class Video:
             yield packet
 
 
+def told_sizes(sizes: set[tuple[int, int]]) -> str:
+    """Widths and heights in words."""
+    return ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
+
+
 def quarter_turns(picture: av.VideoFrame) -> int:
     """How often the picture must be turned by 90 degrees, counter-clockwise; a garbage matrix counts as none."""
     degrees = picture.rotation

@@ -126,6 +126,7 @@ def test_each_frame_keeps_its_own_size(draw: Draw, take: Take, tmp_path: Path) -
     assert [pixels.shape[1] for pixels in archive.pictures] == [160] * 10 + [320] * 10
     assert archive.times == pytest.approx([number / 25 for number in range(20)])
     assert archive.warnings == ["SIZE_CHANGES"]
+    assert take(joined, {"mode": "at", "seconds": [0.6]}).warnings == ["SIZE_CHANGES"]
 
 
 @pytest.mark.parametrize("name", ["wrap.ts", "wrap.mpg"])
