@@ -32,17 +32,17 @@ and `just bench --publish` then writes this page.
 
 """
 TABLE_HEAD = """\
-| clip | frames wanted | fotograma | best exact other | times as long | at most | limit | of limit | our CPU | its CPU | memory |
+| clip | wanted | fotograma | best other | times as long | at most | limit | of limit | our CPU | its CPU | memory |
 |---|---|---|---|---|---|---|---|---|---|---|
 """
 MEANING = """
-**Exact** is who gave the same frames: as many, at the same times, and showing the same. The others are named below and
-not ranked. **The limit** is what the machine could do at best: packets already in memory, only those decoded that the
-wanted frames need, on all cores, and JPEGs of just these; no start-up, no reading, no ZIP. **At most** is how many times
-as long as the limit the best other takes: more than that nobody can win. Short works are mostly start-up, and far from
-it; [where the time goes](engine.md#where-the-time-goes) has the stages. **CPU** is processor seconds of all processes: where the load average above is higher than
-the cores, other work took its share, and these are steadier than seconds. **Memory** is the peaks of command and jail
-added up.
+**Exact** is who gave the same frames: as many, at the same times, and showing the same. The others are named below
+and not ranked. **The limit** is what the machine could do at best: packets already in memory, only those decoded that
+the wanted frames need, on all cores, and JPEGs of just these; no start-up, no reading, no ZIP. **At most** is how
+many times as long as the limit the best other takes: more than that nobody can win. Short works are mostly start-up,
+and far from it; [where the time goes](engine.md#where-the-time-goes) has the stages. **CPU** is processor seconds of
+all processes: where the load average above is higher than the cores, other work took its share, and these are
+steadier than seconds. **Memory** is the peaks of command and jail added up.
 
 The others, each written to be fast and right: `ffmpeg select` is the command with `select=`, a seek for each frame
 where frames are far apart, or `-skip_frame nokey`; `ffmpeg fps` is what most pages show; OpenCV reads all frames, or
