@@ -21,7 +21,7 @@ RESULTS = Path(".fotograma/benchmarks/results.json")
 def main(
     files: Annotated[list[Path] | None, typer.Argument(help="Videos; without any, clips are drawn.")] = None,
     work: Annotated[list[str] | None, typer.Option(help="1s, 10s, keyframes, all; several times for several.")] = None,
-    clip: Annotated[list[str] | None, typer.Option(help="Only these of the drawn clips.")] = None,
+    clip: Annotated[list[str] | None, typer.Option(help="Only these of the clips.")] = None,
     peer: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(PEERS)}.")] = None,
     scale: Annotated[float, typer.Option(min=0.05, help="How long drawn clips are, times the usual.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is run, in turn.")] = 3,
@@ -47,9 +47,11 @@ def main(
     clips = results.parent / "clips"
     if footage is not None:
         for name, times, works in inputs.FOOTAGE:
+            if clip and Path(name).stem not in clip:
+                continue
             path = inputs.repeated(footage / name, clips, times=times)
             asked.append((path, Path(name).stem, tuple(work or works)))
-        clip = clip or list(inputs.DRAWN_BESIDE_FOOTAGE)
+        clip = [name for name in inputs.DRAWN_BESIDE_FOOTAGE if not clip or name in clip] or ["none"]
     if footage is not None or not (files or publish):
         for wanted in inputs.INPUTS:
             if clip and wanted.name not in clip:

@@ -7,11 +7,13 @@ which the video comes as a descriptor.
 import base64
 import gc
 import importlib
+import importlib.util
 import json
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fotograma import locks
@@ -43,6 +45,10 @@ def main() -> None:
     try:
         # Before the locks, which keep Python from storing what it compiles; an import parses nothing of the video.
         from fotograma.decoding import OpenDecoder
+
+        if not all(map(_is_compiled, ("numpy", *_LOADED_LATE))):
+            # The first time after an installation that did not compile: otherwise each start would do it anew.
+            _load_rest()
     except ImportError as error:
         write_record(Failed("DECODER_CRASHED", str(error)), channel.sendall)
         return
@@ -108,6 +114,12 @@ def _load_pictures() -> None:
     sys.setswitchinterval(usual)
     gc.freeze()
     gc.enable()
+
+
+def _is_compiled(name: str) -> bool:
+    """Whether a module's compiled form is stored, or never is."""
+    found = importlib.util.find_spec(name)
+    return found is None or found.cached is None or Path(found.cached).exists()
 
 
 def _load_rest() -> None:
