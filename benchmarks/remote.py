@@ -22,7 +22,7 @@ import av
 import typer
 
 from benchmarks import inputs
-from benchmarks.limit import plan_of
+from benchmarks.measuring import plan_of
 from fotograma import byte_ranges
 from fotograma.ahead import AheadReader
 from fotograma.extraction import extract, probe
