@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -51,7 +52,9 @@ def create_app() -> FastAPI:
     """The API; what is wrong with the settings ends the start in one sentence each."""
     settings = get_settings()
     set_up_logs(as_json=settings.log_json)
-    prove_storage()
+    if urlsplit(settings.storage_url).scheme != "file":
+        # Files are proven by workers and by `/health/ready`: this also runs where the API only describes itself.
+        prove_storage()
     # Swagger UI from here and not from elsewhere: it would be a stranger's script beside people's sessions.
     app = FastAPIOffline(
         title="Fotograma",
