@@ -19,6 +19,7 @@ from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import (
+    account_mail,
     auth,
     error_responses,
     events,
@@ -27,6 +28,7 @@ from app.api import (
     frames,
     health,
     imports,
+    keys,
     metrics,
     tus,
     tus_headers,
@@ -69,6 +71,8 @@ def create_app() -> FastAPI:
     for part in (
         users,
         auth,
+        account_mail,
+        keys,
         upload,
         tus,
         imports,

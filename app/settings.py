@@ -38,7 +38,12 @@ class Settings(BaseSettings):
     )
     access_token_expire_minutes: int = Field(30, ge=1, description="How long an access token is good for.")
     refresh_token_expire_days: int = Field(30, ge=1, description="How long a refresh token is good for.")
-    signup: Literal["open", "closed"] = Field("open", description="Whether strangers may make an account.")
+    signup: Literal["open", "invite", "closed"] = Field(
+        "open", description="Who may make an account: everybody, whoever was invited, or nobody."
+    )
+    email_confirmation: bool = Field(False, description="Whether an address must be confirmed before the first upload.")
+    admin_email: str = Field("", description="Whose account is an admin's, once the address is confirmed by mail.")
+    audit_retention_days: int = Field(365, ge=1, description="How long the audit log is kept.")
     password_min_length: int = Field(8, ge=8, description="Shortest password that is taken.")
     login_tries: int = Field(5, ge=1, description="Failed sign-ins per account and address within the window.")
     login_window_seconds: int = Field(900, ge=1, description="The window of LOGIN_TRIES.")

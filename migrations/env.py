@@ -8,7 +8,8 @@ from app.database import Base, get_engine
 
 for domain in ("accounts", "videos", "extractions", "notifications", "webhooks"):
     importlib.import_module(f"app.{domain}.models")
-importlib.import_module("app.fleet")
+for room in ("fleet", "audit"):
+    importlib.import_module(f"app.{room}")
 
 # Two starting services must not migrate at once; the number is this project's, and means nothing else.
 MIGRATION_LOCK = 7_466_102

@@ -6,10 +6,18 @@ WrongPassword       Forbidden
 BadCredentials      Unauthenticated
 BadToken            Unauthenticated
 BadOrigin           Forbidden
+BadMailedToken      Gone
+EmailNotConfirmed   Forbidden
+AccountDisabled     Forbidden
+InvitationNeeded    Forbidden
+ScopeMissing        Forbidden
+KeyNotFound         NotFound
+TooManyKeys         Conflict
 TooManySignIns      TooMany
+TooManyUploads      TooMany
 """
 
-from app.errors import Conflict, Forbidden, TooMany, Unauthenticated
+from app.errors import Conflict, Forbidden, Gone, NotFound, TooMany, Unauthenticated
 
 
 class EmailTaken(Conflict):
@@ -48,7 +56,55 @@ class BadOrigin(Forbidden):
     code = "BAD_ORIGIN"
 
 
+class BadMailedToken(Gone):
+    """This link has been used or has expired; ask for another."""
+
+    code = "BAD_MAILED_TOKEN"
+
+
+class EmailNotConfirmed(Forbidden):
+    """Confirm your e-mail address first: a link was mailed to it, and another can be asked for."""
+
+    code = "EMAIL_NOT_CONFIRMED"
+
+
+class AccountDisabled(Forbidden):
+    """This account has been disabled; ask whoever runs this service."""
+
+    code = "ACCOUNT_DISABLED"
+
+
+class InvitationNeeded(Forbidden):
+    """An account is made here by invitation only, with the address that was invited."""
+
+    code = "INVITATION_NEEDED"
+
+
+class ScopeMissing(Forbidden):
+    """The API key may not do this."""
+
+    code = "SCOPE_MISSING"
+
+
+class KeyNotFound(NotFound):
+    """There is no such API key, or it is not yours."""
+
+    code = "KEY_NOT_FOUND"
+
+
+class TooManyKeys(Conflict):
+    """You have as many API keys as are allowed; revoke one first."""
+
+    code = "TOO_MANY_KEYS"
+
+
 class TooManySignIns(TooMany):
     """Too many failed sign-ins; wait a little."""
 
     code = "TOO_MANY_SIGN_INS"
+
+
+class TooManyUploads(TooMany):
+    """You have begun as many uploads today as are allowed; go on tomorrow, by UTC."""
+
+    code = "TOO_MANY_UPLOADS"

@@ -1,30 +1,59 @@
 """How accounts begin, change and end."""
 
+import datetime
+import math
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.accounts import passwords, session_lifecycle
-from app.accounts.errors import BadToken, EmailTaken, SignupClosed, WrongPassword
+from app import audit
+from app.accounts import mail_lifecycle, passwords, session_lifecycle
+from app.accounts.errors import BadToken, EmailTaken, InvitationNeeded, SignupClosed, TooManyUploads, WrongPassword
 from app.accounts.models import User
 from app.accounts.sign_in_limit import get_sign_in_limit
 from app.settings import get_settings
 
 
-def sign_up(session: Session, *, email: str, password: str, locale: str) -> User:
-    """Make an account."""
-    if get_settings().signup == "closed":
+def sign_up(session: Session, *, email: str, password: str, locale: str, invitation: str | None = None) -> User:
+    """Make an account. Whoever brings the invitation that was mailed to an address has shown that it is theirs."""
+    invited = invitation is not None and mail_lifecycle.accept(session, token=invitation, email=email)
+    check_signup(is_invited=invited)
+    password_hash = passwords.hash_password(password)
+    user = add_user(session, email=email, password_hash=password_hash, locale=locale, is_confirmed=invited)
+    settings = get_settings()
+    if settings.email_confirmation or mail_lifecycle.is_admins(email):
+        mail_lifecycle.ask_confirmation(session, user)
+    return user
+
+
+def check_signup(*, is_invited: bool) -> None:
+    """Refuse whoever may not make an account here."""
+    signup = get_settings().signup
+    if signup == "closed":
         raise SignupClosed
+    if signup == "invite" and not is_invited:
+        raise InvitationNeeded
+
+
+def add_user(session: Session, *, email: str, password_hash: str | None, locale: str, is_confirmed: bool) -> User:
+    """The row of a new account."""
     user: User | None = session.scalar(
         insert(User)
-        .values(email=email, password_hash=passwords.hash_password(password), locale=locale)
+        .values(
+            email=email,
+            password_hash=password_hash,
+            locale=locale,
+            email_confirmed_at=func.now() if is_confirmed else None,
+        )
         .on_conflict_do_nothing()
         .returning(User)
     )
     if user is None:
         raise EmailTaken
+    audit.record(session, "signed_up", user_id=user.id)
+    mail_lifecycle.promote_if_named(session, user)
     return user
 
 
@@ -52,9 +81,21 @@ def change_password(session: Session, user: User, *, current: str, new: str, add
     if changed is None:
         raise BadToken
     session_lifecycle.end_all(session, user_id=user.id)
+    audit.record(session, "password_changed", user_id=user.id)
     return changed
 
 
+def count_upload(user: User, *, most: int) -> None:
+    """One more upload of a user, whose row the caller holds, was begun today."""
+    now = datetime.datetime.now(datetime.UTC)
+    begun = user.uploads_since_midnight
+    if begun >= most:
+        midnight = datetime.datetime.combine(now.date() + datetime.timedelta(days=1), datetime.time(), datetime.UTC)
+        raise TooManyUploads(retry_after_seconds=math.ceil((midnight - now).total_seconds()))
+    user.uploads_day, user.uploads_today = now.date(), begun + 1
+
+
 def delete_user(session: Session, user: User) -> None:
-    """End an account; every row of it goes along."""
+    """End an account; every row of it goes along, but for what the audit log has."""
+    audit.record(session, "account_deleted", user_id=user.id)
     session.execute(delete(User).where(User.id == user.id))

@@ -4,12 +4,13 @@ import datetime
 import uuid
 from typing import Any, Literal
 
-from sqlalchemy import ForeignKey, Index, Text, func, text, true
+from sqlalchemy import ARRAY, ForeignKey, Index, Text, UniqueConstraint, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, new_id
 
 Role = Literal["user", "admin"]
+MailedKind = Literal["reset", "confirm", "invitation"]
 
 
 class User(Base):
@@ -20,7 +21,8 @@ class User(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str]
-    password_hash: Mapped[str]
+    password_hash: Mapped[str | None]
+    """None: signs in by a provider only."""
     locale: Mapped[str] = mapped_column(default="en")
     time_zone: Mapped[str] = mapped_column(default="UTC", server_default="UTC")
     """By its IANA name."""
@@ -35,6 +37,16 @@ class User(Base):
     token_version: Mapped[int] = mapped_column(default=0)
     """Raised to end every session at once: tokens carry the version they were made under."""
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime.datetime | None]
+    """An admin has shut the user out; what the user has stays."""
+    uploads_day: Mapped[datetime.date | None]
+    uploads_today: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many uploads were begun on `uploads_day`."""
+
+    @property
+    def uploads_since_midnight(self) -> int:
+        """How many uploads the user has begun today, by UTC."""
+        return self.uploads_today if self.uploads_day == datetime.datetime.now(datetime.UTC).date() else 0
 
     @property
     def email_confirmed(self) -> bool:
@@ -66,3 +78,51 @@ class BrowserSession(Base):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime.datetime]
+
+
+class ApiKey(Base):
+    """What a program shows instead of signing in; only its hash is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    """Its first characters, by which its owner knows it again."""
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    key_hash: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime.datetime | None]
+    expires_at: Mapped[datetime.datetime | None]
+
+
+class MailedToken(Base):
+    """What a link in a mail stands for, until it is used."""
+
+    __tablename__ = "mailed_tokens"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    kind: Mapped[MailedKind] = mapped_column(Text)
+    email: Mapped[str]
+    """Where it was sent: all that it proves is that this mail is read."""
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    """Empty for an invitation."""
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime.datetime]
+
+
+class Identity(Base):
+    """Who a user is to a provider that signs the user in."""
+
+    __tablename__ = "identities"
+    __table_args__ = (UniqueConstraint("provider", "subject"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    provider: Mapped[str]
+    """The issuer, so that another of the same name is another."""
+    subject: Mapped[str]
+    """The provider's own name for the user, which never changes, as an address may."""
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())

@@ -1,15 +1,16 @@
 """Who is who."""
 
-from collections.abc import Collection
+import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.accounts.access_tokens import AccessToken
-from app.accounts.credentials import Credential, SessionToken
+from app.accounts.credentials import SCOPES, Credential, KeyToken, SessionToken
 from app.accounts.errors import BadToken
-from app.accounts.models import BrowserSession, RefreshToken, User
+from app.accounts.models import ApiKey, BrowserSession, RefreshToken, User
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,12 @@ class Asker:
 
     user: User
     credential: Credential
+    scopes: frozenset[str] = SCOPES
+    """What it may do; less than all for an API key."""
     browser_session: BrowserSession | None = None
     """Where the credential is its cookie."""
+    key: ApiKey | None = None
+    """Where the credential is one."""
 
 
 def user_by_email(session: Session, email: str) -> User | None:
@@ -33,15 +38,28 @@ def asker(session: Session, credential: Credential) -> Asker:
         row = session.execute(
             select(User, BrowserSession)
             .join(BrowserSession, BrowserSession.user_id == User.id)
-            .where(BrowserSession.token_hash == credential.token_hash, BrowserSession.expires_at > func.now())
+            .where(
+                BrowserSession.token_hash == credential.token_hash,
+                BrowserSession.expires_at > func.now(),
+                User.disabled_at.is_(None),
+            )
         ).one_or_none()
         if row is not None:
             return Asker(user=row[0], credential=credential, browser_session=row[1])
+    elif isinstance(credential, KeyToken):
+        found = session.execute(
+            select(User, ApiKey)
+            .join(ApiKey, ApiKey.user_id == User.id)
+            .where(ApiKey.key_hash == credential.key_hash, *_works(ApiKey), User.disabled_at.is_(None))
+        ).one_or_none()
+        if found is not None:
+            return Asker(user=found[0], credential=credential, scopes=frozenset(found[1].scopes), key=found[1])
     else:
         user = session.scalar(
             select(User).where(
                 User.id == credential.user_id,
                 User.token_version == credential.token_version,
+                User.disabled_at.is_(None),
                 exists().where(RefreshToken.family == credential.session_id),
             )
         )
@@ -60,6 +78,10 @@ def still_good(session: Session, credentials: Collection[Credential]) -> set[Cre
         .where(RefreshToken.family.in_({token.session_id for token in tokens}))
         .distinct()
     )
+    keys = {shown for shown in credentials if isinstance(shown, KeyToken)}
+    working_keys = session.scalars(
+        select(ApiKey.key_hash).where(ApiKey.key_hash.in_({key.key_hash for key in keys}), *_works(ApiKey))
+    )
     present = {tuple(row) for row in session.execute(sessions)}
     open_sessions = session.scalars(
         select(BrowserSession.token_hash).where(
@@ -67,8 +89,18 @@ def still_good(session: Session, credentials: Collection[Credential]) -> set[Cre
             BrowserSession.expires_at > func.now(),
         )
     )
-    return {SessionToken(token_hash) for token_hash in open_sessions} | {
+    good_tokens = {
         token
         for token in tokens
         if not token.has_expired and (token.user_id, token.token_version, token.session_id) in present
     }
+    return {*good_tokens, *map(SessionToken, open_sessions), *map(KeyToken, working_keys)}
+
+
+def list_keys(session: Session, *, user_id: uuid.UUID) -> Sequence[ApiKey]:
+    """The user's API keys, newest first."""
+    return session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc())).all()
+
+
+def _works(key: type[ApiKey]) -> tuple[ColumnElement[bool], ...]:
+    return (or_(key.expires_at.is_(None), key.expires_at > func.now()),)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.accounts import access_tokens, passwords, queries
 from app.accounts.access_tokens import AccessToken
 from app.accounts.credentials import SessionToken, hash_of, new_secret
-from app.accounts.errors import BadCredentials, BadToken
+from app.accounts.errors import AccountDisabled, BadCredentials, BadToken
 from app.accounts.models import BrowserSession, RefreshToken, User
 from app.accounts.sign_in_limit import get_sign_in_limit
 from app.database import new_id, open_session
@@ -41,17 +42,22 @@ def sign_in(*, email: str, password: str, address: str) -> Tokens:
     is verified."""
     user = _verified(email=email, password=password, address=address)
     with open_session() as session:
-        return _issue_tokens(session, _welcome(session, user), session_id=new_id())
+        return _issue_tokens(session, _welcome(session, user, by="password"), session_id=new_id())
 
 
 def open_browser_session(*, email: str, password: str, address: str) -> tuple[User, str]:
     """Begin a browser's session; gives what its cookie holds."""
     user = _verified(email=email, password=password, address=address)
     with open_session() as session:
-        welcome = _welcome(session, user)
-        secret = new_secret()
-        session.add(BrowserSession(user_id=welcome.id, token_hash=hash_of(secret), expires_at=_session_end()))
-        return welcome, secret
+        return user, browser_session_of(session, user, by="password")
+
+
+def browser_session_of(session: Session, user: User, *, by: str) -> str:
+    """Begin a browser's session of a user who was let in by a password or a provider; gives what its cookie holds."""
+    secret = new_secret()
+    welcome = _welcome(session, user, by=by)
+    session.add(BrowserSession(user_id=welcome.id, token_hash=hash_of(secret), expires_at=_session_end()))
+    return secret
 
 
 def extend(browser_session: BrowserSession) -> bool:
@@ -63,8 +69,9 @@ def extend(browser_session: BrowserSession) -> bool:
     return True
 
 
-def close_browser_session(session: Session, token: SessionToken) -> None:
+def close_browser_session(session: Session, token: SessionToken, *, user_id: uuid.UUID) -> None:
     """End a browser's session."""
+    audit.record(session, "signed_out", user_id=user_id)
     session.execute(delete(BrowserSession).where(BrowserSession.token_hash == token.token_hash))
 
 
@@ -89,7 +96,9 @@ def renew(refresh_token: str) -> Tokens:
 def sign_out(session: Session, refresh_token: str) -> None:
     """End the session that a refresh token belongs to, its access tokens included."""
     family = select(RefreshToken.family).where(RefreshToken.token_hash == hash_of(refresh_token)).scalar_subquery()
-    session.execute(delete(RefreshToken).where(RefreshToken.family == family))
+    ended = delete(RefreshToken).where(RefreshToken.family == family).returning(RefreshToken.user_id)
+    if (user_id := session.scalars(ended).first()) is not None:
+        audit.record(session, "signed_out", user_id=user_id)
 
 
 def end_all(session: Session, *, user_id: uuid.UUID) -> None:
@@ -108,17 +117,23 @@ def _verified(*, email: str, password: str, address: str) -> User:
     limit.check(email, address=address)
     if user is None or not fits:
         limit.count_failure(email, address=address)
+        with open_session() as session:
+            audit.record(session, "sign_in_failed", user_id=user.id if user else None)
         raise BadCredentials
+    # Only to whoever knows the password.
+    if user.disabled_at is not None:
+        raise AccountDisabled
     return user
 
 
-def _welcome(session: Session, user: User) -> User:
+def _welcome(session: Session, user: User, *, by: str) -> User:
     """The user, if the password is still the one that was verified; what the user let expire is removed."""
     locked = _lock(session, User.id == user.id, User.token_version == user.token_version)
     if locked is None:
         raise BadCredentials
     for kind in (RefreshToken, BrowserSession):
         session.execute(delete(kind).where(kind.user_id == locked.id, kind.expires_at < func.now()))
+    audit.record(session, "signed_in", user_id=locked.id, how=by)
     return locked
 
 

@@ -41,3 +41,24 @@ class UsageView(BaseModel):
     uploads_today: int = Field(description="Since midnight, UTC.")
     uploads_a_day_max: int = Field(validation_alias=AliasPath("quotas", "uploads_a_day"))
     upload_max_bytes: int = Field(description="Largest upload that is taken.")
+
+
+class AuditEntry(BaseModel):
+    """One act."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID
+    at: datetime.datetime
+    action: str = Field(examples=["signed_in", "key_made", "archive_downloaded"])
+    address: str | None = Field(description="Where it was asked from; null: on the machine of the service itself.")
+    detail: dict[str, Any]
+
+
+class AuditPage(BaseModel):
+    """Some acts, newest first."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[AuditEntry]
+    next_cursor: uuid.UUID | None = Field(description="Send it as `cursor` for the next page; null on the last.")

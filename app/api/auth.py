@@ -12,16 +12,11 @@ from app.accounts.models import User
 from app.accounts.session_lifecycle import Tokens
 from app.api import session_cookie
 from app.api.account_schemas import UserView
-from app.api.dependencies import AskerDep, SessionDep, SettingsDep, address_of
+from app.api.dependencies import AskerDep, SessionDep, SettingsDep, address_of, keep_out_of_caches
 from app.api.error_responses import documented
 from app.errors import Unauthenticated
 
-
-async def _keep_out_of_caches(response: Response) -> None:
-    response.headers["Cache-Control"] = "no-store"
-
-
-router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(_keep_out_of_caches)])
+router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(keep_out_of_caches)])
 
 
 class TokenPair(BaseModel):
@@ -51,7 +46,7 @@ class Provider(BaseModel):
 class SignInMethods(BaseModel):
     """How accounts are made and signed in to here."""
 
-    signup: Literal["open", "closed"] = Field(description="Whether strangers may make an account.")
+    signup: Literal["open", "invite", "closed"] = Field(description="Who may make an account.")
     password_min_length: int
     email_confirmation: bool = Field(description="Whether an address must be confirmed before anything is uploaded.")
     providers: list[Provider]
@@ -63,12 +58,16 @@ async def list_methods(settings: SettingsDep) -> SignInMethods:
     return SignInMethods(
         signup=settings.signup,
         password_min_length=settings.password_min_length,
-        email_confirmation=False,
+        email_confirmation=settings.email_confirmation,
         providers=[],
     )
 
 
-@router.post("/token", response_model=TokenPair, responses=documented(errors.BadCredentials, errors.TooManySignIns))
+@router.post(
+    "/token",
+    response_model=TokenPair,
+    responses=documented(errors.BadCredentials, errors.AccountDisabled, errors.TooManySignIns),
+)
 def sign_in(form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request) -> Tokens:
     """Sign in: `username` is the e-mail address. Only failures count against the limit."""
     return session_lifecycle.sign_in(email=form.username.strip(), password=form.password, address=address_of(request))
@@ -89,7 +88,7 @@ def sign_out(session: SessionDep, body: RefreshRequest) -> None:
 @router.post(
     "/session",
     response_model=UserView,
-    responses=documented(errors.BadCredentials, errors.BadOrigin, errors.TooManySignIns),
+    responses=documented(errors.BadCredentials, errors.AccountDisabled, errors.BadOrigin, errors.TooManySignIns),
 )
 def open_session(form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, response: Response) -> User:
     """Sign in as a page does: by a cookie that its scripts can't read, good for as long as it is used now and then.
@@ -110,5 +109,5 @@ def open_session(form: Annotated[OAuth2PasswordRequestForm, Depends()], request:
 def close_session(asker: AskerDep, session: SessionDep, response: Response) -> None:
     """End the session of the cookie."""
     if isinstance(asker.credential, SessionToken):
-        session_lifecycle.close_browser_session(session, asker.credential)
+        session_lifecycle.close_browser_session(session, asker.credential, user_id=asker.user.id)
     session_cookie.clear_session_cookie(response)

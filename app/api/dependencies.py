@@ -10,8 +10,9 @@ from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 from structlog.contextvars import bind_contextvars
 
-from app.accounts import access_tokens, queries, session_lifecycle
-from app.accounts.credentials import Credential, SessionToken, hash_of
+from app.accounts import access_tokens, key_lifecycle, queries, session_lifecycle
+from app.accounts.credentials import KEY_PREFIX, Credential, KeyToken, Scope, SessionToken, hash_of
+from app.accounts.errors import ScopeMissing
 from app.accounts.models import User
 from app.accounts.queries import Asker
 from app.api import session_cookie
@@ -21,6 +22,9 @@ from app.settings import Settings, get_settings
 from app.storage import Storage, get_storage
 from app.videos import queries as videos
 from app.videos.models import Video
+
+# These are asked by POST for the length of what is said, and change nothing.
+ONLY_LOOK = frozenset({"/videos/{video_id}/estimate", "/extractions/{extraction_id}/selection"})
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
@@ -43,6 +47,8 @@ async def get_credential(
     request: Request, token: Annotated[str | None, Depends(bearer)], secret: Annotated[str | None, Depends(cookie)]
 ) -> Credential:
     """What the asker has shown, or 401; whether its session goes on is not asked yet."""
+    if token is not None and token.startswith(KEY_PREFIX):
+        return KeyToken(hash_of(token))
     if token is not None:
         return access_tokens.read(token)
     if secret is None:
@@ -67,6 +73,8 @@ def _ask(credential: Credential) -> tuple[Asker, bool]:
     # A transaction of its own: an upload or a stream of events must not hold a connection for as long as it lasts.
     with open_session() as session:
         asker = queries.asker(session, credential)
+        if asker.key is not None:
+            key_lifecycle.note_use(asker.key)
         opened = asker.browser_session
         return asker, opened is not None and session_lifecycle.extend(opened)
 
@@ -74,12 +82,26 @@ def _ask(credential: Credential) -> tuple[Asker, bool]:
 AskerDep = Annotated[Asker, Depends(get_asker)]
 
 
-async def get_current_user(asker: AskerDep) -> User:
-    """Who asks, or 401."""
+async def get_current_user(asker: AskerDep, request: Request) -> User:
+    """Who asks, or 401; 403 where it is by a key that may only look, and this changes something."""
+    looks = request.method in session_cookie.SAFE_METHODS or request.scope["route"].path in ONLY_LOOK
+    _need("read" if looks else "write", asker)
     return asker.user
 
 
+async def get_account_holder(asker: AskerDep) -> User:
+    """Who asks, or 401; 403 where it is by a key that may not touch the account."""
+    _need("account", asker)
+    return asker.user
+
+
+def _need(scope: Scope, asker: Asker) -> None:
+    if scope not in asker.scopes:
+        raise ScopeMissing(f"This API key lacks the scope `{scope}`.")
+
+
 CurrentUser = Annotated[User, Depends(get_current_user)]
+AccountHolder = Annotated[User, Depends(get_account_holder)]
 
 
 def get_current_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> Video:
@@ -88,6 +110,11 @@ def get_current_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUse
 
 
 CurrentVideo = Annotated[Video, Depends(get_current_video)]
+
+
+async def keep_out_of_caches(response: Response) -> None:
+    """For answers that hold a secret."""
+    response.headers["Cache-Control"] = "no-store"
 
 
 def address_of(request: Request) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api.dependencies import AskerDep
+from app.api.dependencies import AskerDep, CurrentUser
 from app.api.error_responses import documented
 from app.api.event_feed import Feed, Subscription, TooManyStreams
 from app.errors import Unauthenticated
@@ -20,13 +20,14 @@ router = APIRouter(tags=["videos"])
 async def subscribe(
     request: Request,
     asker: AskerDep,
+    user: CurrentUser,
     last_event_id: Annotated[
         str | None, Header(description="The id that came last, to be told what has changed since.")
     ] = None,
 ) -> AsyncIterator[Subscription]:
     """A listener for as long as the request lasts."""
     feed: Feed = request.state.feed
-    with feed.subscribe(asker.credential, user_id=asker.user.id, since=_moment(last_event_id)) as subscription:
+    with feed.subscribe(asker.credential, user_id=user.id, since=_moment(last_event_id)) as subscription:
         yield subscription
 
 

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from app import metrics
+from app import audit, metrics
 from app.api import error_responses
 from app.database import new_id
 
@@ -52,6 +52,7 @@ class RequestLog:
 
         clear_contextvars()
         bind_contextvars(request_id=request_id)
+        audit.asked_from.set(scope["client"][0] if scope["client"] else None)
         try:
             await self.app(scope, receive_counted, send_with_id)
         except ClientDisconnect:

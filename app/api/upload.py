@@ -1,12 +1,14 @@
 """The upload of a video in one request."""
 
 import hashlib
+import time
 import uuid
 
 from anyio import CancelScope
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
 
+from app.accounts.errors import EmailNotConfirmed, TooManyUploads
 from app.accounts.models import User
 from app.api.dependencies import CurrentUser, StorageDep
 from app.api.error_responses import documented
@@ -22,8 +24,9 @@ from app.extractions.queries import VideoState
 from app.settings import get_settings
 from app.storage import ObjectWriter, Storage, StorageFull, StorageUnavailable
 from app.videos import lifecycle
-from app.videos.errors import NoRoomLeft, VideoTooLarge
+from app.videos.errors import NoRoomLeft, TooManyVideos, VideoTooLarge
 from app.videos.models import Upload
+from app.videos.queries import HEARD_EVERY
 
 router = APIRouter(prefix="/videos", tags=["videos"])
 
@@ -65,6 +68,9 @@ FORM = {
         NoFile,
         FieldRepeated,
         BadPlan,
+        EmailNotConfirmed,
+        TooManyUploads,
+        TooManyVideos,
         TooManyWaiting,
         NoRoomLeft,
         StorageFull,
@@ -79,7 +85,7 @@ async def upload_video(request: Request, response: Response, user: CurrentUser, 
     """
     form = Form(request.headers.get("Content-Type"))
     upload, room = await in_upload_thread(
-        _open, user.id, declared_bytes=int(request.headers.get("Content-Length", 0)) - FORM_MAX_BYTES
+        _open, user.id, length=int(request.headers["Content-Length"]) if "Content-Length" in request.headers else None
     )
     try:
         arrival = await _store(request, storage, form, upload=upload, room=room, user=user)
@@ -98,11 +104,13 @@ async def upload_video(request: Request, response: Response, user: CurrentUser, 
 class _Arrival:
     """The file on its way into storage: counted, hashed, and refused as soon as it can be."""
 
-    def __init__(self, form: Form, writer: ObjectWriter, *, room: int, user: User) -> None:
+    def __init__(self, form: Form, writer: ObjectWriter, *, upload: Upload, room: int, user: User) -> None:
         self.form = form
         self.size_bytes = 0
         self.sha256 = hashlib.sha256()
         self._writer = writer
+        self._upload = upload
+        self._heard_at = time.monotonic()
         self._room = room
         self._user = user
 
@@ -115,6 +123,9 @@ class _Arrival:
             # Fields that came before the file are told to be wrong before all of it was sent.
             plan_of_form(self.form.fields, user=self._user)
         self.size_bytes += len(data)
+        if time.monotonic() - self._heard_at > HEARD_EVERY.total_seconds():
+            self._heard_at = time.monotonic()
+            lifecycle.hear(self._upload.id)
         if self.size_bytes > get_settings().upload_max_bytes:
             raise VideoTooLarge
         if self.size_bytes > self._room:
@@ -128,22 +139,24 @@ class _Arrival:
         self.plan = plan_of_form(self.form.fields, user=self._user)
 
 
-def _open(user_id: uuid.UUID, *, declared_bytes: int) -> tuple[Upload, int]:
-    """The upload's row and the bytes its user may still store."""
-    if declared_bytes > get_settings().upload_max_bytes:
+def _open(user_id: uuid.UUID, *, length: int | None) -> tuple[Upload, int]:
+    """The upload's row and how many bytes it may have."""
+    # Of a form its file alone counts, and how much that is will be known only then.
+    least = (length or 0) - FORM_MAX_BYTES
+    if least > get_settings().upload_max_bytes:
         raise VideoTooLarge
     with open_session() as session:
-        room = admission.room_left(session, user_id=user_id)
-        if declared_bytes > room:
+        upload, room = admission.open_upload(session, user_id=user_id, size_bytes=length)
+        if least > room:
             raise NoRoomLeft
-        return lifecycle.open_upload(session, user_id=user_id), room
+        return upload, room
 
 
 async def _store(request: Request, storage: Storage, form: Form, *, upload: Upload, room: int, user: User) -> _Arrival:
     """Write the file of the form into storage; it is there for good once this returns."""
     writing = storage.open_writer(upload.object_key, content_type="application/octet-stream")
     async with contextmanager_in_threadpool(writing) as writer:
-        arrival = _Arrival(form, writer, room=room, user=user)
+        arrival = _Arrival(form, writer, upload=upload, room=room, user=user)
         async for batch in batches(request, longest=lifecycle.UPLOAD_LONGEST):
             await in_upload_thread(arrival.take, batch)
         arrival.end()

@@ -1,16 +1,18 @@
 """Accounts."""
 
+import uuid
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, EmailStr, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app import audit
 from app.accounts import errors, lifecycle
 from app.accounts.models import User
-from app.api.account_schemas import UsageView, UserView
-from app.api.dependencies import CurrentUser, SessionDep, SettingsDep, address_of
+from app.api.account_schemas import AuditPage, UsageView, UserView
+from app.api.dependencies import AccountHolder, CurrentUser, SessionDep, SettingsDep, address_of
 from app.api.error_responses import documented
 from app.api.plans import BadPlan, plan_of_json
 from app.errors import Unauthenticated
@@ -63,6 +65,9 @@ class NewUser(BaseModel):
     email: EmailStr
     password: Password
     locale: Locale = "en"
+    invitation: str | None = Field(
+        default=None, max_length=200, description="What follows `invitation=` in the link that was mailed."
+    )
 
 
 class UserChange(BaseModel):
@@ -87,12 +92,17 @@ class UserChange(BaseModel):
 
 
 @router.post(
-    "/", status_code=201, response_model=UserView, responses=documented(errors.EmailTaken, errors.SignupClosed)
+    "/",
+    status_code=201,
+    response_model=UserView,
+    responses=documented(errors.EmailTaken, errors.SignupClosed, errors.InvitationNeeded),
 )
 def sign_up(session: SessionDep, new: NewUser, response: Response) -> User:
     """Make an account. An e-mail address can have one, whatever its case."""
     response.headers["Location"] = "/users/me"
-    return lifecycle.sign_up(session, email=new.email, password=new.password, locale=new.locale)
+    return lifecycle.sign_up(
+        session, email=new.email, password=new.password, locale=new.locale, invitation=new.invitation
+    )
 
 
 @router.get("/me", response_model=UserView, responses=documented(Unauthenticated))
@@ -106,7 +116,7 @@ def read_me(user: CurrentUser) -> User:
     response_model=UserView,
     responses=documented(Unauthenticated, errors.WrongPassword, errors.TooManySignIns, BadPlan),
 )
-def change_me(session: SessionDep, user: CurrentUser, change: UserChange, request: Request) -> User:
+def change_me(session: SessionDep, user: AccountHolder, change: UserChange, request: Request) -> User:
     """Change what you chose, or the password. A new password ends every session, this one too: sign in with it."""
     chosen = change.model_dump(include={"locale", "time_zone", "mail"}, exclude_none=True)
     if "default_plan" in change.model_fields_set:
@@ -128,8 +138,19 @@ def read_usage(session: SessionDep, user: CurrentUser, settings: SettingsDep) ->
     )
 
 
+@router.get("/me/audit", response_model=AuditPage, responses=documented(Unauthenticated, errors.ScopeMissing))
+def read_audit(
+    session: SessionDep,
+    user: AccountHolder,
+    cursor: Annotated[uuid.UUID | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Entries on a page.")] = 50,
+) -> audit.Page:
+    """What was done with your account and from where, newest first."""
+    return audit.read(session, user_id=user.id, before=cursor, limit=limit)
+
+
 @router.delete("/me", status_code=204, responses=documented(Unauthenticated))
-def delete_me(session: SessionDep, user: CurrentUser) -> None:
+def delete_me(session: SessionDep, user: AccountHolder) -> None:
     """End the account: its videos, archives and everything else of it go."""
     extractions.withdraw_all(session, user_id=user.id)
     lifecycle.delete_user(session, user)

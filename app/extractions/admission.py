@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.accounts import lifecycle as accounts
+from app.accounts.errors import EmailNotConfirmed
 from app.accounts.models import User
+from app.accounts.quotas import quotas_of
 from app.database import open_session
 from app.errors import Unauthenticated
 from app.extractions import lifecycle, queries, segment_lifecycle
@@ -18,31 +21,34 @@ from app.settings import get_settings
 from app.videos import lifecycle as videos
 from app.videos import queries as video_queries
 from app.videos import upload_lifecycle as uploads
-from app.videos.errors import NoRoomLeft, VideoTooLarge
+from app.videos.errors import NoRoomLeft, TooManyVideos, VideoTooLarge
 from app.videos.models import ResumableUpload, Upload, Video
 from app.videos.upload_lifecycle import LockedUpload, Part
 from fotograma.errors import FotogramaError
 from fotograma.plan import Plan
 
 
-def room_left(session: Session, *, user_id: uuid.UUID) -> int:
-    """How many bytes the user may still store; asked before the first byte, so that a lost cause is refused at once."""
-    settings = get_settings()
-    waiting = queries.count_waiting(session, user_id=user_id) + video_queries.count_uploads(session, user_id=user_id)
-    if waiting >= settings.user_extractions_waiting:
-        raise TooManyWaiting(retry_after_seconds=30)
-    return settings.user_stored_max_bytes - queries.stored_bytes(session, user_id=user_id)
+def open_upload(session: Session, *, user_id: uuid.UUID, size_bytes: int | None) -> tuple[Upload, int]:
+    """Begin an upload in one request, if there is room for it; gives it and how large it may become.
+
+    `size_bytes` is what its request has at most; None: it doesn't say, and room is kept for as much as may come.
+    """
+    user = _let_in(session, user_id)
+    room = min(_room_left(session, user), get_settings().upload_max_bytes)
+    if room <= 0:
+        raise NoRoomLeft
+    kept = room if size_bytes is None else min(size_bytes, room)
+    return videos.open_upload(session, user_id=user_id, size_bytes=kept), room
 
 
 def admit(
     session: Session, upload: Upload, *, filename: str, size_bytes: int, sha256: str, plan: Plan | None
 ) -> VideoState:
     """Make a video of an upload whose bytes are in storage and begin its extraction; without a plan, its probe."""
-    _hold_user(session, upload.user_id)
-    stored = queries.stored_bytes(session, user_id=upload.user_id)
-    if stored + size_bytes > get_settings().user_stored_max_bytes:
-        raise NoRoomLeft
+    user = _hold_user(session, upload.user_id)
     video = videos.admit(session, upload.id, filename=filename, size_bytes=size_bytes, sha256=sha256)
+    if _room_left(session, user) < 0:
+        raise NoRoomLeft
     return _begin(session, video, plan=plan)
 
 
@@ -52,8 +58,8 @@ def begin_upload(
     """Begin a resumable upload, if there will be room for all of it: that is kept for it until it ends."""
     if size_bytes > get_settings().upload_max_bytes:
         raise VideoTooLarge
-    _hold_user(session, user_id)
-    if size_bytes > room_left(session, user_id=user_id):
+    user = _let_in(session, user_id)
+    if size_bytes > _room_left(session, user):
         raise NoRoomLeft
     return uploads.begin(
         session,
@@ -86,18 +92,18 @@ def begin_import(session: Session, *, user_id: uuid.UUID, url: str, plan: Plan |
         raise ImportsOff
     # Judged once more for each connection; here so that whoever asks is told.
     get_outbound().check(url)
-    _hold_user(session, user_id)
-    if room_left(session, user_id=user_id) <= 0:
+    user = _let_in(session, user_id)
+    if _room_left(session, user) <= 0:
         raise NoRoomLeft
     return _begin(session, videos.announce(session, user_id=user_id, url=url), plan=plan)
 
 
 def importable_bytes(session: Session, video_id: uuid.UUID) -> int:
     """How large a video that is being imported may become."""
-    settings = get_settings()
-    user_id = session.scalars(select(Video.user_id).where(Video.id == video_id)).one()
-    room = settings.user_stored_max_bytes - queries.stored_bytes(session, user_id=user_id)
-    return min(max(room, 0), settings.upload_max_bytes)
+    user = session.scalars(select(User).join(Video, Video.user_id == User.id).where(Video.id == video_id)).one_or_none()
+    # Whoever has left has no use for it.
+    room = 0 if user is None else _room_left(session, user)
+    return min(max(room, 0), get_settings().upload_max_bytes)
 
 
 def record_source(session: Session, claim: Claim, *, object_key: str, size_bytes: int, sha256: str) -> None:
@@ -113,11 +119,32 @@ def record_source(session: Session, claim: Claim, *, object_key: str, size_bytes
     segment_lifecycle.record_source(session, claim, object_key=object_key, size_bytes=size_bytes, sha256=sha256)
 
 
-def _hold_user(session: Session, user_id: uuid.UUID) -> None:
+def _let_in(session: Session, user_id: uuid.UUID) -> User:
+    """Count one more upload of a user, or refuse it, before its first byte."""
+    user = _hold_user(session, user_id)
+    if get_settings().email_confirmation and not user.email_confirmed:
+        raise EmailNotConfirmed
+    quotas = quotas_of(user)
+    under_way = video_queries.count_uploads(session, user_id=user_id)
+    if queries.count_waiting(session, user_id=user_id) + under_way >= quotas.extractions_waiting:
+        raise TooManyWaiting(retry_after_seconds=30)
+    if video_queries.count_videos(session, user_id=user_id) + under_way >= quotas.videos:
+        raise TooManyVideos
+    accounts.count_upload(user, most=quotas.uploads_a_day)
+    return user
+
+
+def _room_left(session: Session, user: User) -> int:
+    return quotas_of(user).stored_bytes - queries.stored_bytes(session, user_id=user.id)
+
+
+def _hold_user(session: Session, user_id: uuid.UUID) -> User:
     """The user's row is the gate: of two uploads that both just fit, the second sees the first. Nor can a user who is
     leaving leave a video behind."""
-    if session.scalar(select(User.id).where(User.id == user_id).with_for_update()) is None:
+    user = session.scalar(select(User).where(User.id == user_id).with_for_update())
+    if user is None:
         raise Unauthenticated
+    return user
 
 
 def _begin(session: Session, video: Video, *, plan: Plan | None, may_wait: bool = False) -> VideoState:

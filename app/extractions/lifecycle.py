@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import changes, metrics, task_queue
 from app.accounts.models import User
+from app.accounts.quotas import quotas_of
 from app.database import after_commit
 from app.extractions.errors import ExtractionEnded, TooManyWaiting
 from app.extractions.models import Extraction, Segment, Status, Step
@@ -54,11 +55,11 @@ def request_extraction(session: Session, video: Video, *, plan: Plan, may_wait: 
     With `may_wait` however many of its user are waiting already.
     """
     # The user's row is the gate: requests of one user count one after another, so that none slips past the limit.
-    session.execute(select(User.id).where(User.id == video.user_id).with_for_update())
+    user = session.scalars(select(User).where(User.id == video.user_id).with_for_update()).one()
     waiting = session.scalar(
         select(func.count()).where(Extraction.user_id == video.user_id, Extraction.status == Status.PENDING)
     )
-    if not may_wait and (waiting or 0) >= get_settings().user_extractions_waiting:
+    if not may_wait and (waiting or 0) >= quotas_of(user).extractions_waiting:
         raise TooManyWaiting(retry_after_seconds=30)
     extraction = Extraction(video_id=video.id, user_id=video.user_id, plan=plan.to_json())
     session.add(extraction)

@@ -1,6 +1,5 @@
 """How much of what a user may have is taken."""
 
-import datetime
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -33,10 +32,6 @@ def read_usage(session: Session, user: User) -> Usage:
         videos=videos.count_videos(session, user_id=user.id),
         extractions_running=session.scalar(select(func.count()).where(*running)) or 0,
         extractions_waiting=queries.count_waiting(session, user_id=user.id),
-        uploads_today=videos.count_videos(session, user_id=user.id, since=_midnight()),
+        uploads_today=user.uploads_since_midnight,
         quotas=quotas_of(user),
     )
-
-
-def _midnight() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -20,6 +20,8 @@ from app.database import after_commit, new_id
 from app.notifications.models import Email
 from app.settings import get_settings
 
+Kind = Literal["completed", "failed", "expiring", "reset", "confirm", "invitation"]
+
 HOLD = datetime.timedelta(seconds=45)
 """How long a claimed mail is its sender's. Longer than any sending takes (`sending.SEND_SECONDS`)."""
 
@@ -35,8 +37,8 @@ ERROR_MAX_CHARACTERS = 500
 def owe_email(
     session: Session,
     *,
-    kind: Literal["completed", "failed", "expiring"],
-    user_id: uuid.UUID,
+    kind: Kind,
+    user_id: uuid.UUID | None,
     recipient: str,
     locale: str,
     facts: dict[str, Any],
@@ -47,7 +49,7 @@ def owe_email(
 
     `facts` is plain JSON. Completed: `filename`, `frames`, `archive_key`, `archive_bytes`, `download_name`, `video_id`,
     `warnings` (of `code` and `detail`) and perhaps `plan_sentence`. Failed: `filename`, `code`, `message`, `video_id`.
-    Expiring: what completed has, and `expires_at`.
+    Expiring: what completed has, and `expires_at`. Reset, confirm, invitation: `token_id`, `email`, `expires_at`.
     """
     domain = parseaddr(get_settings().mail_from)[1].rpartition("@")[2]
     session.execute(

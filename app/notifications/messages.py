@@ -2,6 +2,7 @@
 
 import datetime
 import unicodedata
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
@@ -13,8 +14,9 @@ from babel.dates import format_date
 from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from app.notifications.mailed_tokens import mailed_token
 from app.notifications.models import Email
-from app.notifications.words import ENGLISH, Words, words_for
+from app.notifications.words import ENGLISH, AccountWords, Words, words_for
 from app.settings import get_settings
 from app.storage import SignedUrl
 
@@ -50,6 +52,8 @@ class Letter:
     warnings: list[str]
     later: str
     """The address for when the link has ceased to work; empty: none."""
+    why: str
+    """Why it was sent at all."""
 
 
 def compose(email: Email, *, signed_url: SignUrl) -> EmailMessage:
@@ -59,6 +63,8 @@ def compose(email: Email, *, signed_url: SignUrl) -> EmailMessage:
         letter = _completed(email.facts, words, signed_url)
     elif email.kind == "expiring":
         letter = _expiring(email.facts, words, signed_url)
+    elif email.kind in words.account:
+        letter = _account(email.facts, words, words.account[email.kind])
     else:
         letter = _failed(email.facts, words)
     message = EmailMessage()
@@ -112,6 +118,7 @@ def _completed(facts: Mapping[str, Any], words: Words, signed_url: SignUrl) -> L
         until=words.works_until.format(date=format_date(until, "long", locale=words.numbers), time=f"{until:%H:%M}"),
         rows=rows,
         warnings=told,
+        why=words.why,
         later=f"{settings.public_url.rstrip('/')}/videos/{facts['video_id']}",
     )
 
@@ -141,6 +148,27 @@ def _failed(facts: Mapping[str, Any], words: Words) -> Letter:
         ],
         warnings=[],
         later="",
+        why=words.why,
+    )
+
+
+def _account(facts: Mapping[str, Any], words: Words, said: AccountWords) -> Letter:
+    until = datetime.datetime.fromisoformat(facts["expires_at"]).astimezone(datetime.UTC)
+    # Behind the #, which browsers send to no server and write into no log.
+    link = f"{get_settings().public_url.rstrip('/')}/{said.page}={mailed_token(uuid.UUID(facts['token_id']))}"
+    return Letter(
+        subject=said.title,
+        title=said.title,
+        sentence=said.sentence,
+        button=said.button,
+        link=link,
+        until=words.works_once_until.format(
+            date=format_date(until, "long", locale=words.numbers), time=f"{until:%H:%M}"
+        ),
+        rows=[(words.account_address, harmless(facts["email"], longest=SENTENCE_CHARACTERS))],
+        warnings=[],
+        later="",
+        why=said.why,
     )
 
 

@@ -21,13 +21,14 @@ class Email(Base):
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    """Empty where the recipient has no account yet."""
     extraction_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("extractions.id", ondelete="CASCADE"))
     """Empty where the mail is about a video."""
     video_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"))
     """Empty where the mail is about an extraction."""
     kind: Mapped[str]
-    """`completed`, `failed` or `expiring`; also the header X-Fotograma-Kind."""
+    """`notifications.lifecycle.Kind`; also the header X-Fotograma-Kind."""
     recipient: Mapped[str]
     locale: Mapped[str]
     facts: Mapped[dict[str, Any]]

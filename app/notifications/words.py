@@ -7,6 +7,18 @@ from fotograma.errors import CODES
 
 
 @dataclass(frozen=True)
+class AccountWords:
+    """What a mail about an account says."""
+
+    page: str
+    """Where its link leads, up to the secret."""
+    title: str
+    sentence: str
+    button: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Words:
     """Everything an e-mail says in one language; `{...}` is filled in."""
 
@@ -34,6 +46,10 @@ class Words:
     warnings: str
     more_warnings: str
     why: str
+    works_once_until: str
+    account_address: str
+    account: Mapping[str, AccountWords]
+    """Mails about accounts, by their kind."""
     sentences: Mapping[str, str]
     """What each code means and what to do."""
 
@@ -61,6 +77,32 @@ ENGLISH = Words(
     warnings="Please note",
     more_warnings="... and {count} more.",
     why="You get this message because you asked Fotograma for the frames of a video.",
+    works_once_until="The link works once, until {date}, {time} UTC.",
+    account_address="Account",
+    account={
+        "reset": AccountWords(
+            page="reset-password#token",
+            title="Choose a new password",
+            sentence="Somebody, most likely you, has asked for a new password for your Fotograma account. Choosing one "
+            "signs you out everywhere.",
+            button="Choose a password",
+            why="If it was not you, do nothing: your password stays as it is.",
+        ),
+        "confirm": AccountWords(
+            page="confirm-email#token",
+            title="Confirm your e-mail address",
+            sentence="With this address a Fotograma account was made. Confirm that it is yours.",
+            button="Confirm the address",
+            why="If you did not make an account, do nothing.",
+        ),
+        "invitation": AccountWords(
+            page="sign-up#invitation",
+            title="You are invited to Fotograma",
+            sentence="You may make an account with this address, and take exact frames out of your videos.",
+            button="Make an account",
+            why="You get this message because somebody who runs this Fotograma has invited you.",
+        ),
+    },
     sentences={name: code.sentence for name, code in CODES.items()},
 )
 
@@ -87,6 +129,32 @@ PORTUGUESE = Words(
     warnings="Atenção",
     more_warnings="... e mais {count}.",
     why="Você recebeu esta mensagem porque pediu ao Fotograma os fotogramas de um vídeo.",
+    works_once_until="O link funciona uma única vez, até {date}, {time} UTC.",
+    account_address="Conta",
+    account={
+        "reset": AccountWords(
+            page="reset-password#token",
+            title="Escolha uma nova senha",
+            sentence="Alguém, provavelmente você, pediu uma nova senha para a sua conta no Fotograma. Ao escolhê-la, "
+            "você sai da conta em todos os aparelhos.",
+            button="Escolher uma senha",
+            why="Se não foi você, não faça nada: sua senha continua a mesma.",
+        ),
+        "confirm": AccountWords(
+            page="confirm-email#token",
+            title="Confirme seu endereço de e-mail",
+            sentence="Uma conta no Fotograma foi criada com este endereço. Confirme que ele é seu.",
+            button="Confirmar o endereço",
+            why="Se você não criou uma conta, não faça nada.",
+        ),
+        "invitation": AccountWords(
+            page="sign-up#invitation",
+            title="Você foi convidado para o Fotograma",
+            sentence="Você pode criar uma conta com este endereço e extrair fotogramas exatos dos seus vídeos.",
+            button="Criar uma conta",
+            why="Você recebeu esta mensagem porque alguém que administra este Fotograma convidou você.",
+        ),
+    },
     sentences={
         "BAD_PLAN": "O pedido de fotogramas não é válido; confira e corrija as opções escolhidas.",
         "NOT_A_VIDEO": "Este arquivo não é um vídeo que conseguimos ler; converta-o para MP4 ou MKV e tente de novo.",

@@ -21,6 +21,12 @@ class NoRoomLeft(QuotaExceeded):
     code = "QUOTA_EXCEEDED"
 
 
+class TooManyVideos(QuotaExceeded):
+    """You have as many videos as you may keep; delete some and try again."""
+
+    code = "TOO_MANY_VIDEOS"
+
+
 class UploadAbandoned(Conflict):
     """The upload took so long that it was given up; send it again."""
 

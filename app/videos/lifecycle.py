@@ -34,18 +34,25 @@ STEM_MAX_CHARACTERS = 100
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-def open_upload(session: Session, *, user_id: uuid.UUID) -> Upload:
-    """Note that bytes are about to arrive."""
+def open_upload(session: Session, *, user_id: uuid.UUID, size_bytes: int) -> Upload:
+    """Note that bytes are about to arrive, and how many at most."""
     upload_id = new_id()
     upload = Upload(
         id=upload_id,
         user_id=user_id,
         object_key=f"videos/{upload_id}/source",
+        size_bytes=size_bytes,
         abandoned_at=func.now() + ABANDONED_AFTER,
     )
     session.add(upload)
     session.flush()
     return upload
+
+
+def hear(upload_id: uuid.UUID) -> None:
+    """Note that bytes still come: for one that died no room is kept."""
+    with open_session() as session:
+        session.execute(update(Upload).where(Upload.id == upload_id).values(heard_at=func.now()))
 
 
 def admit(session: Session, upload_id: uuid.UUID, *, filename: str, size_bytes: int, sha256: str) -> Video:

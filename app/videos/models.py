@@ -20,6 +20,10 @@ class Upload(Base):
     user_id: Mapped[uuid.UUID] = mapped_column(index=True)
     """No foreign key: the row must outlive its user until the object is gone."""
     object_key: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """What will come at most: room that is kept for it while it comes."""
+    heard_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    """When it was last seen to come; written now and then."""
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     abandoned_at: Mapped[datetime.datetime]
     """When nobody can still be sending, and the object may be removed."""

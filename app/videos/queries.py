@@ -7,7 +7,11 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.videos.errors import UploadExpired, UploadNotFound, VideoNotFound
-from app.videos.models import ResumableUpload, Video
+from app.videos.models import ResumableUpload, Upload, Video
+
+HEARD_EVERY = datetime.timedelta(minutes=1)
+SILENT_AFTER = 3 * HEARD_EVERY
+"""An upload in one request of which nothing was heard for so long has died with its process."""
 
 
 def get_video(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> Video:
@@ -32,16 +36,14 @@ def get_upload(session: Session, upload_id: uuid.UUID, *, user_id: uuid.UUID) ->
 
 
 def count_uploads(session: Session, *, user_id: uuid.UUID) -> int:
-    """How many of the user's resumable uploads are under way."""
-    return session.scalar(select(func.count()).where(*_under_way(user_id))) or 0
+    """How many of the user's uploads are under way."""
+    counts = select(func.count()).where(*_under_way(user_id)), select(func.count()).where(*_coming(user_id))
+    return sum(session.scalar(count) or 0 for count in counts)
 
 
-def count_videos(session: Session, *, user_id: uuid.UUID, since: datetime.datetime | None = None) -> int:
-    """How many videos the user has; with `since` only those that came from then on."""
-    which = [Video.user_id == user_id, Video.deleted_at.is_(None)]
-    if since is not None:
-        which.append(Video.created_at >= since)
-    return session.scalar(select(func.count()).where(*which)) or 0
+def count_videos(session: Session, *, user_id: uuid.UUID) -> int:
+    """How many videos the user has."""
+    return session.scalar(select(func.count()).where(Video.user_id == user_id, Video.deleted_at.is_(None))) or 0
 
 
 def stored_bytes(session: Session, *, user_id: uuid.UUID) -> int:
@@ -49,8 +51,13 @@ def stored_bytes(session: Session, *, user_id: uuid.UUID) -> int:
     of_user = Video.user_id == user_id, Video.deleted_at.is_(None)
     videos = session.scalar(select(func.sum(Video.size_bytes)).where(*of_user))
     announced = session.scalar(select(func.sum(ResumableUpload.size_bytes)).where(*_under_way(user_id)))
-    return int(videos or 0) + int(announced or 0)
+    coming = session.scalar(select(func.sum(Upload.size_bytes)).where(*_coming(user_id)))
+    return int(videos or 0) + int(announced or 0) + int(coming or 0)
 
 
 def _under_way(user_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:
     return ResumableUpload.user_id == user_id, ResumableUpload.finished_at.is_(None)
+
+
+def _coming(user_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:
+    return Upload.user_id == user_id, Upload.heard_at > func.now() - SILENT_AFTER

@@ -6,7 +6,8 @@ import time
 import structlog
 from sqlalchemy import text
 
-from app import fleet, task_queue
+from app import audit, fleet, task_queue
+from app.accounts import mail_lifecycle
 from app.database import open_session
 from app.extractions import retention, segment_lifecycle, turns
 from app.notifications import queries as notifications
@@ -70,6 +71,8 @@ def go_round() -> None:
             return
         fleet.forget_silent(session)
         delivery_lifecycle.forget_ended(session)
+        mail_lifecycle.forget_expired(session)
+        audit.forget_old(session)
         retention.warn_of_expiry()
         retention.bury_expired()
         videos.remove_abandoned_uploads(get_storage())

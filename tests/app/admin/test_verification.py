@@ -38,7 +38,7 @@ def everything(storage: Storage, user: User, ask) -> dict[str, str]:
     with open_session() as session:
         session.execute(update(Video).values(sha256=hashlib.sha256(VIDEO).hexdigest()))
         session.execute(update(Extraction).values(archive_sha256=hashlib.sha256(ARCHIVE).hexdigest()))
-        upload = videos.open_upload(session, user_id=user.id)
+        upload = videos.open_upload(session, user_id=user.id, size_bytes=0)
         resumable = uploads.begin(
             session, user_id=user.id, filename="a.mp4", size_bytes=9, metadata_header="", plan=None
         )

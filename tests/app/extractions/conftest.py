@@ -42,7 +42,7 @@ def ask(quiet: None) -> Ask:  # noqa: ARG001
 
     def ask(user: User, *, plan: Plan | None = PLAN) -> Asked:
         with open_session() as session:
-            upload = videos.open_upload(session, user_id=user.id)
+            upload = videos.open_upload(session, user_id=user.id, size_bytes=0)
         with open_session() as session:
             state = admission.admit(session, upload, filename="a.mp4", size_bytes=5, sha256="0" * 64, plan=plan)
         return Asked(state.video, state.newest and state.newest.extraction)

@@ -21,7 +21,7 @@ from tests.app.extractions.holding import archive_of, claim, cut, finish_frames
 def admit(storage: Storage, user: User) -> tuple[Video, Extraction]:
     """A video with an extraction, and objects of both."""
     with open_session() as session:
-        upload = videos.open_upload(session, user_id=user.id)
+        upload = videos.open_upload(session, user_id=user.id, size_bytes=0)
     with open_session() as session:
         state = admission.admit(
             session, upload, filename="a.mp4", size_bytes=5, sha256="0" * 64, plan=Plan(Every(seconds=1))
@@ -72,7 +72,7 @@ def test_an_archive_counts_as_stored_until_its_video_is_deleted(storage: Storage
 
 def test_who_has_left_leaves_no_video_behind(user: User):
     with open_session() as session:
-        upload = videos.open_upload(session, user_id=user.id)
+        upload = videos.open_upload(session, user_id=user.id, size_bytes=0)
         session.delete(user)
 
     with open_session() as session, pytest.raises(Unauthenticated):

@@ -22,7 +22,7 @@ def storage(environment: dict[str, str]) -> Storage:  # noqa: ARG001
 def upload(storage: Storage) -> Upload:
     """An upload whose bytes are in storage."""
     with open_session() as session:
-        upload = lifecycle.open_upload(session, user_id=new_id())
+        upload = lifecycle.open_upload(session, user_id=new_id(), size_bytes=0)
     with storage.open_writer(upload.object_key, content_type="application/octet-stream") as writer:
         writer.write(b"bytes")
     return upload

@@ -39,7 +39,7 @@ def submit(quiet: None, user: User, storage: Storage) -> Submit:  # noqa: ARG001
     def submit(path: Path, *, by: User | None = None, plan: Plan | None = PLAN) -> VideoState:
         content = path.read_bytes()
         with open_session() as session:
-            upload = videos.open_upload(session, user_id=(by or user).id)
+            upload = videos.open_upload(session, user_id=(by or user).id, size_bytes=0)
         with storage.open_writer(upload.object_key, content_type="application/octet-stream") as writer:
             writer.write(content)
         with open_session() as session:
