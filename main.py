@@ -20,6 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import (
     account_mail,
+    admin,
     auth,
     error_responses,
     events,
@@ -30,6 +31,7 @@ from app.api import (
     imports,
     keys,
     metrics,
+    oidc,
     tus,
     tus_headers,
     upload,
@@ -73,6 +75,7 @@ def create_app() -> FastAPI:
         auth,
         account_mail,
         keys,
+        oidc,
         upload,
         tus,
         imports,
@@ -81,6 +84,7 @@ def create_app() -> FastAPI:
         extractions,
         frames,
         webhooks,
+        admin,
         files,
         health,
         metrics,

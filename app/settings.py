@@ -6,7 +6,16 @@ from functools import lru_cache
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
@@ -14,6 +23,27 @@ from sqlalchemy import URL
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WELL_KNOWN_KEYS = frozenset({"changethis", "change-me", "changeme", "secret", "your-secret-key", "supersecret"})
+
+
+class OidcProvider(BaseModel):
+    """Somebody else who says who a user is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9-]{1,32}$")
+    name: str = Field(min_length=1, max_length=50)
+    kind: Literal["oidc", "github"] = "oidc"
+    issuer: str = Field(default="https://github.com", pattern=r"^(https://|http://(localhost|127\.0\.0\.1)[:/])")
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr
+
+    @property
+    def is_github(self) -> bool:
+        """Whether it is GitHub, which knows no OpenID Connect for people."""
+        return self.kind == "github"
+
+
+_PROVIDERS = TypeAdapter(tuple[OidcProvider, ...])
 
 
 class Settings(BaseSettings):
@@ -43,6 +73,12 @@ class Settings(BaseSettings):
     )
     email_confirmation: bool = Field(False, description="Whether an address must be confirmed before the first upload.")
     admin_email: str = Field("", description="Whose account is an admin's, once the address is confirmed by mail.")
+    flower_url: str = Field("", description="Where Flower is for admins; the admin's page links there.")
+    oidc_providers: SecretStr = Field(
+        SecretStr("[]"),
+        description="Providers to sign in by, as JSON: a list of `id`, `name`, `issuer`, `client_id`, `client_secret`; "
+        "for GitHub `kind` `github` and no issuer.",
+    )
     audit_retention_days: int = Field(365, ge=1, description="How long the audit log is kept.")
     password_min_length: int = Field(8, ge=8, description="Shortest password that is taken.")
     login_tries: int = Field(5, ge=1, description="Failed sign-ins per account and address within the window.")
@@ -101,6 +137,11 @@ class Settings(BaseSettings):
     )
     user_extractions_running: int = Field(4, ge=1, description="Extractions of one user that run at once.")
     user_extractions_waiting: int = Field(1000, ge=1, description="Extractions of one user that may wait.")
+    user_requests_a_minute: int = Field(600, ge=1, description="Requests of one user in a minute.")
+    user_upload_requests_a_minute: int = Field(120, ge=1, description="Uploads one user may begin in a minute.")
+    user_data_requests_a_minute: int = Field(
+        6000, ge=1, description="Pictures and parts of uploads one user may ask for or send in a minute."
+    )
     user_event_streams: int = Field(20, ge=1, description="Streams of events one user may hold open per API process.")
     user_webhooks: int = Field(10, ge=1, description="Webhooks of one user.")
     webhook_secret_overlap_hours: int = Field(
@@ -171,6 +212,19 @@ class Settings(BaseSettings):
             raise ValueError("MAIL_FROM must be an address, as in: Fotograma <no-reply@example.com>")
         return sender
 
+    @field_validator("oidc_providers")
+    @classmethod
+    def _providers_are_providers(cls, providers: SecretStr) -> SecretStr:
+        try:
+            found = _PROVIDERS.validate_json(providers.get_secret_value())
+        except ValidationError as error:
+            wrong = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in wrong["loc"])
+            raise ValueError(f"must be a JSON list of providers: {where}: {wrong['msg']}") from None
+        if any(provider.kind == "oidc" and "issuer" not in provider.model_fields_set for provider in found):
+            raise ValueError("each provider but GitHub needs its issuer, as https://accounts.google.com")
+        return providers
+
     @field_validator("outbound_networks", "metrics_networks")
     @classmethod
     def _networks_are_networks(cls, networks: str) -> str:
@@ -196,6 +250,11 @@ class Settings(BaseSettings):
     def public_path(self) -> str:
         """The path that PUBLIC_URL has, below which all else lies; mostly none."""
         return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
+    def sign_in_providers(self) -> tuple[OidcProvider, ...]:
+        """What OIDC_PROVIDERS says."""
+        return _PROVIDERS.validate_json(self.oidc_providers.get_secret_value())
 
     @property
     def outbound_allowed(self) -> list[IPNetwork]:

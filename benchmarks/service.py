@@ -84,6 +84,9 @@ def running() -> Iterator[Running]:
                 "SMTP_URL": mailbox.url,
                 "STORAGE_URL": (folder / "objects").as_uri(),
                 "PUBLIC_URL": f"http://127.0.0.1:{port}",
+                # What is measured is the service and not its patience with one user.
+                "USER_REQUESTS_A_MINUTE": "1000000",
+                "USER_UPLOAD_REQUESTS_A_MINUTE": "1000000",
             }
         )
 

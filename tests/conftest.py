@@ -134,6 +134,9 @@ def environment(
         "PUBLIC_URL": f"http://127.0.0.1:{service_port}",
         "PAGE_FOLDER": str(stack_folder / "page"),
         "PYTHONUNBUFFERED": "1",
+        # Tests ask as fast as they can; those of the limit set their own.
+        "USER_REQUESTS_A_MINUTE": "1000000",
+        "USER_UPLOAD_REQUESTS_A_MINUTE": "1000000",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():

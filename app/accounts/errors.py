@@ -11,13 +11,21 @@ EmailNotConfirmed   Forbidden
 AccountDisabled     Forbidden
 InvitationNeeded    Forbidden
 ScopeMissing        Forbidden
+BadErrand           Forbidden
+ProviderRefused     Forbidden
+EmailNotVerified    Forbidden
+ProviderFailed      Unavailable
+ProviderUnknown     NotFound
 KeyNotFound         NotFound
+UserNotFound        NotFound
+NotYourself         Conflict
 TooManyKeys         Conflict
 TooManySignIns      TooMany
 TooManyUploads      TooMany
+TooManyRequests     TooMany
 """
 
-from app.errors import Conflict, Forbidden, Gone, NotFound, TooMany, Unauthenticated
+from app.errors import Conflict, Forbidden, Gone, NotFound, TooMany, Unauthenticated, Unavailable
 
 
 class EmailTaken(Conflict):
@@ -86,10 +94,52 @@ class ScopeMissing(Forbidden):
     code = "SCOPE_MISSING"
 
 
+class BadErrand(Forbidden):
+    """The sign-in was not begun in this browser, or too long ago; begin again."""
+
+    code = "SIGN_IN_STALE"
+
+
+class ProviderRefused(Forbidden):
+    """The provider has not let you in, or you have not let it tell who you are."""
+
+    code = "PROVIDER_REFUSED"
+
+
+class EmailNotVerified(Forbidden):
+    """The provider does not vouch for your e-mail address; confirm it there first."""
+
+    code = "PROVIDER_EMAIL_UNVERIFIED"
+
+
+class ProviderFailed(Unavailable):
+    """The provider does not answer, or not as it should; try again, or sign in by password."""
+
+    code = "PROVIDER_FAILED"
+
+
+class ProviderUnknown(NotFound):
+    """There is no such provider here."""
+
+    code = "PROVIDER_UNKNOWN"
+
+
 class KeyNotFound(NotFound):
     """There is no such API key, or it is not yours."""
 
     code = "KEY_NOT_FOUND"
+
+
+class UserNotFound(NotFound):
+    """There is no such account."""
+
+    code = "USER_NOT_FOUND"
+
+
+class NotYourself(Conflict):
+    """Nobody can take this from themselves; another admin can."""
+
+    code = "NOT_YOURSELF"
 
 
 class TooManyKeys(Conflict):
@@ -102,6 +152,12 @@ class TooManySignIns(TooMany):
     """Too many failed sign-ins; wait a little."""
 
     code = "TOO_MANY_SIGN_INS"
+
+
+class TooManyRequests(TooMany):
+    """You have asked too often in this minute; go on when it is over."""
+
+    code = "TOO_MANY_REQUESTS"
 
 
 class TooManyUploads(TooMany):

@@ -16,7 +16,7 @@ from app import audit
 from app.accounts import passwords, queries, session_lifecycle
 from app.accounts.credentials import hash_of
 from app.accounts.errors import BadMailedToken, EmailTaken
-from app.accounts.models import MailedKind, MailedToken, User
+from app.accounts.models import ApiKey, MailedKind, MailedToken, User
 from app.database import new_id
 from app.notifications import lifecycle as notifications
 from app.notifications.mailed_tokens import mailed_token
@@ -46,6 +46,9 @@ def reset(session: Session, *, token: str, password: str) -> None:
     user.token_version += 1
     session_lifecycle.end_all(session, user_id=user.id)
     audit.record(session, "password_reset", user_id=user.id)
+    if not user.email_confirmed:
+        # Whoever made them had not shown to be who reads this mail.
+        session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     _confirmed(session, user)
 
 

@@ -97,6 +97,19 @@ def still_good(session: Session, credentials: Collection[Credential]) -> set[Cre
     return {*good_tokens, *map(SessionToken, open_sessions), *map(KeyToken, working_keys)}
 
 
+def list_users(
+    session: Session, *, search: str, before: uuid.UUID | None, limit: int
+) -> tuple[Sequence[User], uuid.UUID | None]:
+    """Some of all users, newest first, and where the next of them begin."""
+    users = select(User).order_by(User.id.desc()).limit(limit + 1)
+    if search:
+        users = users.where(User.email.icontains(search, autoescape=True))
+    if before is not None:
+        users = users.where(User.id < before)
+    found = session.scalars(users).all()
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
 def list_keys(session: Session, *, user_id: uuid.UUID) -> Sequence[ApiKey]:
     """The user's API keys, newest first."""
     return session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc())).all()

@@ -59,7 +59,7 @@ async def list_methods(settings: SettingsDep) -> SignInMethods:
         signup=settings.signup,
         password_min_length=settings.password_min_length,
         email_confirmation=settings.email_confirmation,
-        providers=[],
+        providers=[Provider(id=provider.id, name=provider.name) for provider in settings.sign_in_providers],
     )
 
 

@@ -12,9 +12,10 @@ from structlog.contextvars import bind_contextvars
 
 from app.accounts import access_tokens, key_lifecycle, queries, session_lifecycle
 from app.accounts.credentials import KEY_PREFIX, Credential, KeyToken, Scope, SessionToken, hash_of
-from app.accounts.errors import ScopeMissing
+from app.accounts.errors import ScopeMissing, TooManyRequests
 from app.accounts.models import User
 from app.accounts.queries import Asker
+from app.accounts.request_limit import Count, Policy, count_request
 from app.api import session_cookie
 from app.database import open_session
 from app.errors import Unauthenticated
@@ -25,6 +26,16 @@ from app.videos.models import Video
 
 # These are asked by POST for the length of what is said, and change nothing.
 ONLY_LOOK = frozenset({"/videos/{video_id}/estimate", "/extractions/{extraction_id}/selection"})
+
+BEGIN_UPLOADS = frozenset({("POST", "/videos/upload"), ("POST", "/videos/import"), ("POST", "/uploads/")})
+MOVE_DATA = frozenset(
+    {
+        ("PATCH", "/uploads/{upload_id}"),
+        ("GET", "/videos/{video_id}/source"),
+        ("GET", "/extractions/{extraction_id}/frames/{sequence}"),
+        ("GET", "/extractions/{extraction_id}/frames/{sequence}/thumbnail"),
+    }
+)
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
@@ -61,7 +72,11 @@ async def get_asker(
     credential: Annotated[Credential, Depends(get_credential)], request: Request, response: Response
 ) -> Asker:
     """Who asks and by what right, or 401; known before any of the body is read."""
-    asker, goes_on = await run_in_threadpool(_ask, credential)
+    asker, goes_on, count = await run_in_threadpool(_ask, credential, _policy_of(request))
+    # Set by the outermost layer, for answers that nobody here makes too.
+    request.state.rate_limit_headers = count.headers
+    if count.is_over:
+        raise TooManyRequests(retry_after_seconds=count.resets_in_seconds)
     if goes_on:
         session_cookie.set_session_cookie(response, request.cookies[session_cookie.NAME])
     # Bound here and not in the thread, whose context ends with it.
@@ -69,14 +84,20 @@ async def get_asker(
     return asker
 
 
-def _ask(credential: Credential) -> tuple[Asker, bool]:
+def _policy_of(request: Request) -> Policy:
+    asked = request.method, request.scope["route"].path
+    return "uploads" if asked in BEGIN_UPLOADS else "data" if asked in MOVE_DATA else "requests"
+
+
+def _ask(credential: Credential, policy: Policy) -> tuple[Asker, bool, Count]:
     # A transaction of its own: an upload or a stream of events must not hold a connection for as long as it lasts.
     with open_session() as session:
         asker = queries.asker(session, credential)
         if asker.key is not None:
             key_lifecycle.note_use(asker.key)
         opened = asker.browser_session
-        return asker, opened is not None and session_lifecycle.extend(opened)
+        goes_on = opened is not None and session_lifecycle.extend(opened)
+    return asker, goes_on, count_request(asker.user.id, policy)
 
 
 AskerDep = Annotated[Asker, Depends(get_asker)]

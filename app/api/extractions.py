@@ -96,7 +96,7 @@ def download(
 ) -> Response:
     """The frames as a ZIP. A download that broke off can be resumed (`Range`)."""
     archive = queries.archive_of(session, extraction_id, user_id=user.id)
-    return archives.archive_response(storage, archive, request=request)
+    return archives.archive_response(storage, archive, request=request, session=session, user=user)
 
 
 @router.get(
@@ -108,4 +108,5 @@ def get_download_url(
     extraction_id: uuid.UUID, session: SessionDep, user: CurrentUser, storage: StorageDep
 ) -> SignedUrl:
     """A link to the same ZIP that needs no login and works for a limited time."""
-    return archives.archive_link(storage, queries.archive_of(session, extraction_id, user_id=user.id))
+    archive = queries.archive_of(session, extraction_id, user_id=user.id)
+    return archives.archive_link(storage, archive, session=session, user=user)

@@ -42,6 +42,7 @@ class RequestLog:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
+                headers.update(scope.get("state", {}).get("rate_limit_headers", {}))
             await send(message)
             metrics.sent_bytes.inc(len(message.get("body", b"")))
 

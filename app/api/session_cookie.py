@@ -22,6 +22,7 @@ def set_session_cookie(response: Response, secret: str) -> None:
         NAME,
         secret,
         max_age=settings.refresh_token_expire_days * 86400,
+        path=settings.public_path or "/",
         httponly=True,
         samesite="strict",
         secure=settings.public_url.startswith("https:"),
@@ -30,8 +31,14 @@ def set_session_cookie(response: Response, secret: str) -> None:
 
 def clear_session_cookie(response: Response) -> None:
     """Have the browser forget its session."""
-    secure = get_settings().public_url.startswith("https:")
-    response.delete_cookie(NAME, httponly=True, samesite="strict", secure=secure)
+    settings = get_settings()
+    response.delete_cookie(
+        NAME,
+        path=settings.public_path or "/",
+        httponly=True,
+        samesite="strict",
+        secure=settings.public_url.startswith("https:"),
+    )
 
 
 def check_origin(request: Request) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app import audit
 from app.api import archives
 from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep
 from app.api.error_responses import documented
@@ -66,19 +67,24 @@ def get_source(video: CurrentVideo, storage: StorageDep, request: Request) -> Re
     response_class=Response,
     responses={200: {"content": {"application/zip": {}}}, **documented(NothingReady, ArchiveExpired)},
 )
-def download(video: CurrentVideo, session: SessionDep, storage: StorageDep, request: Request) -> Response:
+def download(
+    video: CurrentVideo, session: SessionDep, user: CurrentUser, storage: StorageDep, request: Request
+) -> Response:
     """The frames as a ZIP: those of the newest extraction that is COMPLETED. A download that broke off can be resumed
     (`Range`)."""
-    return archives.archive_response(storage, extractions.newest_archive(session, video), request=request)
+    archive = extractions.newest_archive(session, video)
+    return archives.archive_response(storage, archive, request=request, session=session, user=user)
 
 
 @router.get("/{video_id}/download-url", response_model=LinkView, responses=documented(NothingReady, ArchiveExpired))
-def get_download_url(video: CurrentVideo, session: SessionDep, storage: StorageDep) -> SignedUrl:
+def get_download_url(video: CurrentVideo, session: SessionDep, user: CurrentUser, storage: StorageDep) -> SignedUrl:
     """A link to the same ZIP that needs no login and works for a limited time."""
-    return archives.archive_link(storage, extractions.newest_archive(session, video))
+    archive = extractions.newest_archive(session, video)
+    return archives.archive_link(storage, archive, session=session, user=user)
 
 
 @router.delete("/{video_id}", status_code=204)
 def delete_video(video: CurrentVideo, session: SessionDep) -> None:
     """Delete a video, its archives and all that is known of it; a running extraction is cancelled."""
     lifecycle.withdraw(session, video)
+    audit.record(session, "video_deleted", user_id=video.user_id, video_id=str(video.id), filename=video.filename)

@@ -16,3 +16,4 @@ class Outside(BaseSettings):
     secret_key: SecretStr | None = None
     public_url: str | None = None
     page_folder: str | None = None
+    flower_url: str | None = None

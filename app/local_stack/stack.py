@@ -94,6 +94,8 @@ class Stack:
             variables["SECRET_KEY"] = kept_secret(folder / "secret_key")
         if not outside.public_url:
             variables["PUBLIC_URL"] = f"http://localhost:{self.port}"
+        if not outside.flower_url:
+            variables["FLOWER_URL"] = f"http://127.0.0.1:{self.flower_port}"
         if not outside.storage_url:
             variables["STORAGE_URL"] = (folder / "objects").as_uri()
         if not outside.page_folder:

@@ -1,7 +1,7 @@
 """keys, links by mail, identities, the audit log, and what quotas count by
 
 Revision ID: 0013
-Revises: 0012
+Revises: 0012a
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0013"
-down_revision = "0012"
+down_revision = "0012a"
 branch_labels = None
 depends_on = None
 

@@ -72,6 +72,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/me/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Audit
+         * @description What was done with your account and from where, newest first.
+         */
+        get: operations["read_audit_users_me_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/methods": {
         parameters: {
             query?: never;
@@ -173,6 +193,171 @@ export interface paths {
          * @description End the session of the cookie.
          */
         delete: operations["close_session_auth_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/password/forgot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forgot Password
+         * @description Have a link mailed by which a new password can be set. The answer is the same whether or not there is such an
+         *     account.
+         */
+        post: operations["forgot_password_auth_password_forgot_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/password/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reset Password
+         * @description Set a new password by a mailed link. It ends every session; the link works once, for an hour.
+         */
+        post: operations["reset_password_auth_password_reset_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/email/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Email
+         * @description Confirm an address by a mailed link. It works once, for two days.
+         */
+        post: operations["confirm_email_auth_email_confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/email/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resend Confirmation
+         * @description Have the link mailed again by which your address is confirmed, at most once a minute.
+         */
+        post: operations["resend_confirmation_auth_email_resend_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Keys
+         * @description Your keys, newest first.
+         */
+        get: operations["list_keys_auth_keys_get"];
+        put?: never;
+        /**
+         * Make Key
+         * @description Make a key. It works at once, until it expires or is revoked, whatever becomes of the password.
+         */
+        post: operations["make_key_auth_keys_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Key
+         * @description Revoke a key, at once.
+         */
+        delete: operations["revoke_key_auth_keys__key_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/oidc/{provider}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Start
+         * @description Go to a provider to sign in; it sends you back, and the page is signed in.
+         */
+        get: operations["start_auth_oidc__provider__start_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Callback
+         * @description Where a provider sends you back to.
+         */
+        get: operations["callback_auth_oidc__provider__callback_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -746,6 +931,186 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Users
+         * @description All accounts, newest first.
+         */
+        get: operations["list_users_admin_users_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/users/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change User
+         * @description Change somebody's role or quotas, or shut somebody out.
+         */
+        patch: operations["change_user_admin_users__user_id__patch"];
+        trace?: never;
+    };
+    "/admin/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invite
+         * @description Mail somebody a link by which an account can be made. It works once, for a week.
+         */
+        post: operations["invite_admin_invitations_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Queue
+         * @description How much waits, and for how long.
+         */
+        get: operations["read_queue_admin_queue_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Workers
+         * @description Who is there to work, and how their decoders are locked in.
+         */
+        get: operations["list_workers_admin_workers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dead Letters
+         * @description Extractions that were given up because machines failed, not videos.
+         */
+        get: operations["list_dead_letters_admin_dead_letters_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/dead-letters/{extraction_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Dead Letter
+         * @description Send one again, as a new extraction of the same plan.
+         */
+        post: operations["retry_dead_letter_admin_dead_letters__extraction_id__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Audit
+         * @description What was done with all accounts, newest first.
+         */
+        get: operations["read_audit_admin_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Links
+         * @description Where Flower and the metrics are.
+         */
+        get: operations["list_links_admin_links_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/files/{key}": {
         parameters: {
             query?: never;
@@ -811,6 +1176,179 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AccountChange
+         * @description What to change; what is left out stays.
+         */
+        AccountChange: {
+            /** Role */
+            role?: ("user" | "admin") | null;
+            /**
+             * Disabled
+             * @description A disabled account is shut out at once, and keeps all.
+             */
+            disabled?: boolean | null;
+            quotas?: components["schemas"]["QuotaChange"] | null;
+        };
+        /**
+         * AdminAuditEntry
+         * @description One act, of anybody.
+         */
+        AdminAuditEntry: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Action
+             * @example signed_in
+             * @example key_made
+             * @example archive_downloaded
+             */
+            action: string;
+            /**
+             * Address
+             * @description Where it was asked from; null: on the machine of the service itself.
+             */
+            address: string | null;
+            /** Detail */
+            detail: {
+                [key: string]: unknown;
+            };
+            /**
+             * User Id
+             * @description Whose account or thing it was; null: nobody's.
+             */
+            user_id: string | null;
+            /**
+             * By
+             * @description The admin who did it to somebody else.
+             */
+            by: string | null;
+        };
+        /**
+         * AdminAuditPage
+         * @description Some acts, newest first.
+         */
+        AdminAuditPage: {
+            /** Items */
+            items: components["schemas"]["AdminAuditEntry"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * AdminUserView
+         * @description An account as admins see it.
+         */
+        AdminUserView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /**
+             * Email Confirmed
+             * @description Whether the address was shown to be the user's.
+             */
+            email_confirmed: boolean;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "admin";
+            /**
+             * Locale
+             * @description Language of e-mails.
+             */
+            locale: string;
+            /**
+             * Time Zone
+             * @description By its IANA name.
+             * @example America/Sao_Paulo
+             */
+            time_zone: string;
+            /**
+             * Mail
+             * @description Whether the outcome of extractions is mailed.
+             */
+            mail: boolean;
+            /**
+             * Default Plan
+             * @description For uploads that say nothing of frames.
+             */
+            default_plan: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Disabled */
+            disabled: boolean;
+            /** @description What the user may have. */
+            quotas: components["schemas"]["UserQuotas"];
+            /**
+             * Own Quotas
+             * @description Those of them that are this user's own.
+             */
+            own_quotas: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * AuditEntry
+         * @description One act.
+         */
+        AuditEntry: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Action
+             * @example signed_in
+             * @example key_made
+             * @example archive_downloaded
+             */
+            action: string;
+            /**
+             * Address
+             * @description Where it was asked from; null: on the machine of the service itself.
+             */
+            address: string | null;
+            /** Detail */
+            detail: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * AuditPage
+         * @description Some acts, newest first.
+         */
+        AuditPage: {
+            /** Items */
+            items: components["schemas"]["AuditEntry"][];
+            /**
+             * Next Cursor
+             * @description Send it as `cursor` for the next page; null on the last.
+             */
+            next_cursor: string | null;
+        };
         /** Body_open_session_auth_session_post */
         Body_open_session_auth_session_post: {
             /** Grant Type */
@@ -858,6 +1396,47 @@ export interface components {
              * Format: password
              */
             client_secret?: string | null;
+        };
+        /**
+         * Confirmation
+         * @description What shows that the mail was read.
+         */
+        Confirmation: {
+            /**
+             * Token
+             * @description What follows `token=` in the link.
+             */
+            token: string;
+        };
+        /**
+         * DeadLetterList
+         * @description All of them that were not sent again yet, oldest first.
+         */
+        DeadLetterList: {
+            /** Items */
+            items: components["schemas"]["DeadLetterView"][];
+        };
+        /**
+         * DeadLetterView
+         * @description An extraction that machines failed.
+         */
+        DeadLetterView: {
+            /**
+             * Extraction Id
+             * Format: uuid
+             */
+            extraction_id: string;
+            /**
+             * Failed At
+             * Format: date-time
+             */
+            failed_at: string;
+            /** Code */
+            code: string;
+            /** Email */
+            email: string;
+            /** Filename */
+            filename: string;
         };
         /**
          * DeliveryView
@@ -1001,6 +1580,17 @@ export interface components {
             message: string;
         };
         /**
+         * Forgotten
+         * @description Whose password.
+         */
+        Forgotten: {
+            /**
+             * Email
+             * Format: email
+             */
+            email: string;
+        };
+        /**
          * FramePage
          * @description Some frames of an extraction, in order of time.
          */
@@ -1129,6 +1719,104 @@ export interface components {
             extract: boolean;
         };
         /**
+         * InvitationView
+         * @description An invitation that was mailed.
+         */
+        InvitationView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Email */
+            email: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+        };
+        /**
+         * KeyList
+         * @description All keys of a user.
+         */
+        KeyList: {
+            /** Items */
+            items: components["schemas"]["KeyView"][];
+        };
+        /**
+         * KeyView
+         * @description A key as its owner sees it.
+         */
+        KeyView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Prefix
+             * @description How the key begins.
+             * @example fg_Zk3r9x
+             */
+            prefix: string;
+            /** Scopes */
+            scopes: ("read" | "write" | "account")[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Last Used At
+             * @description To the minute.
+             */
+            last_used_at: string | null;
+            /** Expires At */
+            expires_at: string | null;
+        };
+        /**
+         * KeyWithSecret
+         * @description A key and what is to be sent, which is told this once.
+         */
+        KeyWithSecret: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Prefix
+             * @description How the key begins.
+             * @example fg_Zk3r9x
+             */
+            prefix: string;
+            /** Scopes */
+            scopes: ("read" | "write" | "account")[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Last Used At
+             * @description To the minute.
+             */
+            last_used_at: string | null;
+            /** Expires At */
+            expires_at: string | null;
+            /**
+             * Key
+             * @description Send it as `Authorization: Bearer`. It is not told again.
+             * @example fg_...
+             */
+            key: string;
+        };
+        /**
          * LinkView
          * @description A link that needs no login.
          */
@@ -1140,6 +1828,57 @@ export interface components {
              * Format: date-time
              */
             expires_at: string;
+        };
+        /**
+         * Links
+         * @description Where to look further; null: not told by the settings.
+         */
+        Links: {
+            /** Flower */
+            flower: string | null;
+            /** Metrics */
+            metrics: string;
+        };
+        /**
+         * NewInvitation
+         * @description Whom to invite.
+         */
+        NewInvitation: {
+            /**
+             * Email
+             * Format: email
+             */
+            email: string;
+            /**
+             * Locale
+             * @description Language of e-mails.
+             * @default en
+             * @example en
+             * @example pt-BR
+             * @enum {string}
+             */
+            locale: "en" | "pt-BR";
+        };
+        /**
+         * NewKey
+         * @description What a key is for.
+         */
+        NewKey: {
+            /**
+             * Name
+             * @example nightly import
+             */
+            name: string;
+            /**
+             * Scopes
+             * @description `read`: look at and download what is there. `write`: upload, extract, cancel, delete. `account`: the account itself, its keys, and what admins may.
+             */
+            scopes: ("read" | "write" | "account")[];
+            /**
+             * Expires At
+             * @description Null: never.
+             */
+            expires_at?: string | null;
         };
         /**
          * NewUser
@@ -1165,6 +1904,11 @@ export interface components {
              * @enum {string}
              */
             locale: "en" | "pt-BR";
+            /**
+             * Invitation
+             * @description What follows `invitation=` in the link that was mailed.
+             */
+            invitation?: string | null;
         };
         /**
          * NewWebhook
@@ -1244,12 +1988,80 @@ export interface components {
             name: string;
         };
         /**
+         * QueueView
+         * @description What waits and runs, of all users.
+         */
+        QueueView: {
+            /**
+             * Segments Waiting
+             * @description Could be taken now.
+             */
+            segments_waiting: number;
+            /**
+             * Segments Paused
+             * @description Wait for the time of their next try.
+             */
+            segments_paused: number;
+            /** Segments Running */
+            segments_running: number;
+            /**
+             * Oldest Seconds
+             * @description How long the oldest of the waiting could have been taken.
+             */
+            oldest_seconds: number;
+            /** Mails Due */
+            mails_due: number;
+            /** Webhook Calls Due */
+            webhook_calls_due: number;
+        };
+        /**
+         * QuotaChange
+         * @description What is other for one user than the settings say; null: what they say again.
+         */
+        QuotaChange: {
+            /** Stored Bytes */
+            stored_bytes?: number | null;
+            /** Videos */
+            videos?: number | null;
+            /** Extractions Waiting */
+            extractions_waiting?: number | null;
+            /** Uploads A Day */
+            uploads_a_day?: number | null;
+        };
+        /**
          * RefreshRequest
          * @description The token that came with the last pair.
          */
         RefreshRequest: {
             /** Refresh Token */
             refresh_token: string;
+        };
+        /**
+         * Resent
+         * @description What a dead letter goes on as.
+         */
+        Resent: {
+            /**
+             * Extraction Id
+             * Format: uuid
+             */
+            extraction_id: string;
+        };
+        /**
+         * Reset
+         * @description The new password, and the right to set it.
+         */
+        Reset: {
+            /**
+             * Token
+             * @description What follows `token=` in the link.
+             */
+            token: string;
+            /**
+             * Password
+             * @example a long sentence
+             */
+            password: string;
         };
         /**
          * Selected
@@ -1274,10 +2086,10 @@ export interface components {
         SignInMethods: {
             /**
              * Signup
-             * @description Whether strangers may make an account.
+             * @description Who may make an account.
              * @enum {string}
              */
-            signup: "open" | "closed";
+            signup: "open" | "invite" | "closed";
             /** Password Min Length */
             password_min_length: number;
             /**
@@ -1387,6 +2199,32 @@ export interface components {
              * @description Needed for a new password.
              */
             current_password?: string | null;
+        };
+        /**
+         * UserPage
+         * @description Some accounts, newest first.
+         */
+        UserPage: {
+            /** Items */
+            items: components["schemas"]["AdminUserView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * UserQuotas
+         * @description What one user may have.
+         */
+        UserQuotas: {
+            /** Stored Bytes */
+            stored_bytes: number;
+            /** Videos */
+            videos: number;
+            /** Extractions Running */
+            extractions_running: number;
+            /** Extractions Waiting */
+            extractions_waiting: number;
+            /** Uploads A Day */
+            uploads_a_day: number;
         };
         /**
          * UserView
@@ -1624,6 +2462,41 @@ export interface components {
              */
             secret: string;
         };
+        /**
+         * WorkerList
+         * @description All workers that are there.
+         */
+        WorkerList: {
+            /** Items */
+            items: components["schemas"]["WorkerView"][];
+        };
+        /**
+         * WorkerView
+         * @description A worker that is there.
+         */
+        WorkerView: {
+            /** Name */
+            name: string;
+            /** Host */
+            host: string;
+            /**
+             * Layers
+             * @description Of its jail: `on`, or why it does not hold.
+             */
+            layers: {
+                [key: string]: string;
+            };
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1655,7 +2528,11 @@ export interface operations {
                     "application/json": components["schemas"]["UserView"];
                 };
             };
-            /** @description `SIGNUP_CLOSED`: New accounts are not taken here. */
+            /**
+             * @description `SIGNUP_CLOSED`: New accounts are not taken here.
+             *
+             *     `INVITATION_NEEDED`: An account is made here by invitation only, with the address that was invited.
+             */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2369,6 +3246,166 @@ export interface operations {
             };
         };
     };
+    read_audit_users_me_audit_get: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description Entries on a page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
     list_methods_auth_methods_get: {
         parameters: {
             query?: never;
@@ -2458,6 +3495,51 @@ export interface operations {
             };
             /** @description `BAD_CREDENTIALS`: No account has that e-mail address and password. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `ACCOUNT_DISABLED`: This account has been disabled; ask whoever runs this service. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2841,7 +3923,11 @@ export interface operations {
                     };
                 };
             };
-            /** @description `BAD_ORIGIN`: A session's cookie may only be used from the service's own pages; programs send a token instead. */
+            /**
+             * @description `ACCOUNT_DISABLED`: This account has been disabled; ask whoever runs this service.
+             *
+             *     `BAD_ORIGIN`: A session's cookie may only be used from the service's own pages; programs send a token instead.
+             */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3131,6 +4217,1192 @@ export interface operations {
             };
         };
     };
+    forgot_password_auth_password_forgot_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Forgotten"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    reset_password_auth_password_reset_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reset"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `BAD_MAILED_TOKEN`: This link has been used or has expired; ask for another. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    confirm_email_auth_email_confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirmation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `BAD_MAILED_TOKEN`: This link has been used or has expired; ask for another. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    resend_confirmation_auth_email_resend_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    list_keys_auth_keys_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    make_key_auth_keys_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKey"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyWithSecret"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `TOO_MANY_KEYS`: You have as many API keys as are allowed; revoke one first. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    revoke_key_auth_keys__key_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `KEY_NOT_FOUND`: There is no such API key, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    start_auth_oidc__provider__start_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider. */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `PROVIDER_UNKNOWN`: There is no such provider here. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    callback_auth_oidc__provider__callback_get: {
+        parameters: {
+            query?: {
+                code?: string;
+                state?: string;
+                error?: string;
+            };
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description On to the page, signed in or with `#error=CODE`. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `PROVIDER_UNKNOWN`: There is no such provider here. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
     upload_video_videos_upload_post: {
         parameters: {
             query?: never;
@@ -3178,6 +5450,51 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `EMAIL_NOT_CONFIRMED`: Confirm your e-mail address first: a link was mailed to it, and another can be asked for. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3321,7 +5638,11 @@ export interface operations {
                     };
                 };
             };
-            /** @description `TOO_MANY_WAITING`: You have as many extractions waiting as are allowed; wait until some have ended. */
+            /**
+             * @description `TOO_MANY_UPLOADS`: You have begun as many uploads today as are allowed; go on tomorrow, by UTC.
+             *
+             *     `TOO_MANY_WAITING`: You have as many extractions waiting as are allowed; wait until some have ended.
+             */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3412,7 +5733,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `QUOTA_EXCEEDED`: Your videos and archives would take more room than you may use; delete some and try again.
+             * @description `TOO_MANY_VIDEOS`: You have as many videos as you may keep; delete some and try again.
+             *
+             *     `QUOTA_EXCEEDED`: Your videos and archives would take more room than you may use; delete some and try again.
              *
              *     `STORAGE_FULL`: The storage has no room left.
              */
@@ -9272,6 +11595,1920 @@ export interface operations {
             };
             /** @description `WEBHOOK_DISABLED`: The webhook is disabled; enable it first. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    list_users_admin_users_get: {
+        parameters: {
+            query?: {
+                /** @description Part of the address. */
+                search?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserPage"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    change_user_admin_users__user_id__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminUserView"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `USER_NOT_FOUND`: There is no such account. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_YOURSELF`: Nobody can take this from themselves; another admin can. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    invite_admin_invitations_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationView"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `EMAIL_TAKEN`: There is an account with that e-mail address already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    read_queue_admin_queue_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    list_workers_admin_workers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerList"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    list_dead_letters_admin_dead_letters_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterList"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    retry_dead_letter_admin_dead_letters__extraction_id__retry_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                extraction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Resent"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `EXTRACTION_NOT_FOUND`: There is no such extraction, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    read_audit_admin_audit_get: {
+        parameters: {
+            query?: {
+                /** @description Only what concerns this account. */
+                user_id?: string | null;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminAuditPage"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    list_links_admin_links_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Links"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `SCOPE_MISSING`: The API key may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOT_FOUND`: There is nothing here, or it is not yours. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
