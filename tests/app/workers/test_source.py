@@ -14,13 +14,14 @@ from app.database import open_session
 from app.extractions import queries
 from app.extractions.models import Segment, Status
 from app.extractions.queries import VideoState
-from app.settings import get_settings
+from app.settings import Settings, get_settings
 from app.storage import OPENERS, Storage, StorageUnavailable, get_storage
 from app.storage.local import open_local_storage
 from app.workers.extraction import work_on_next_segment
 from fotograma.extraction import extract
 from fotograma.plan import Count, Every, Plan
 from tests.long_clips import make_noisy_clip
+from tests.stores.doubles import Double
 
 GOES_ON = threading.Event()
 Chunks = Generator[bytes, None, None]
@@ -53,9 +54,19 @@ class FarStorage:
 
 
 @pytest.fixture
-def far(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FarStorage]:
-    """The store of this process is far from now on."""
-    monkeypatch.setitem(OPENERS, "far", lambda settings: FarStorage(open_local_storage(settings)))  # type: ignore[arg-type]
+def far(
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    stores: Callable[[str], Double],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FarStorage]:
+    """The store of this process is far from now on; as a parameter, the name of a cloud's."""
+
+    def open_far(settings: Settings) -> FarStorage:
+        name = getattr(request, "param", None)
+        return FarStorage(stores(name).open() if name else open_local_storage(settings))
+
+    monkeypatch.setitem(OPENERS, "far", open_far)  # type: ignore[arg-type]
     monkeypatch.setenv("STORAGE_URL", environment["STORAGE_URL"].replace("file:", "far:"))
     get_settings.cache_clear()
     get_storage.cache_clear()
@@ -119,10 +130,12 @@ def test_the_frames_are_those_of_the_file(submit, video: Path, storage: FarStora
     assert archive_of(asked, storage) == extracted(video, plan, tmp_path)
 
 
-def test_a_sparse_plan_reads_little(submit, video: Path, storage: FarStorage):
+@pytest.mark.parametrize("far", ["moto"], indirect=True)
+def test_the_frames_are_those_of_the_file_in_a_clouds_store_too(submit, video: Path, storage, tmp_path: Path):
     asked = submit(video, plan=SPARSE)
     work()
 
+    assert archive_of(asked, storage) == extracted(video, SPARSE, tmp_path)
     assert storage.bytes_read[asked.video.object_key] < 0.1 * video.stat().st_size
 
 
