@@ -100,7 +100,7 @@ INPUTS = (
 
 # Footage of one's own by its file's name, how often it is repeated, and what is asked of it; the rest is drawn.
 FOOTAGE: tuple[tuple[str, int, Works], ...] = (
-    ("h264_1080p_default_gop.mp4", 3, ("1s", "10s", "keyframes")),
+    ("h264_1080p_default_gop.mp4", 3, ("1s",)),
     ("h264_1080p_2s_gop.mp4", 3, ("1s", "10s", "keyframes")),
     ("h264_720p.mp4", 1, ("all",)),
     ("hevc_1080p_open_gop.mp4", 1, ("1s",)),

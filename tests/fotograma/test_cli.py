@@ -151,7 +151,7 @@ def test_where_nothing_can_be_written_it_ends_with_1_and_one_line(draw: Draw, tm
 
 def test_an_interrupt_leaves_no_half_written_file(draw: Draw, empty_folder: Path) -> None:
     clip = draw("large.mkv", size=(1280, 720), frames=300, codec="mjpeg")
-    command = [*COMMAND, "extract", str(clip.path), "--all", "-o", str(empty_folder / "frames.zip")]
+    command = [*COMMAND, "extract", str(clip.path), "--all", "--format", "png", "-o", str(empty_folder / "frames.zip")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         wait_until(lambda: any(path.stat().st_size for path in empty_folder.iterdir()))
         children = psutil.Process(process.pid).children()
