@@ -1,4 +1,4 @@
-"""A service of its own for each module, and clips to give it."""
+"""One service for all of these tests, and clips to give it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,15 +11,22 @@ from tests.end_to_end.service import Person, Service
 from tests.long_clips import make_long_clip
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
-    """The service on the embedded PostgreSQL and broker, without workers."""
+@pytest.fixture(scope="session")
+def embedded_service(tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
+    """The service on the embedded PostgreSQL and broker."""
     service = Service.embedded(tmp_path_factory.mktemp("service"), inbox=mailbox)
     try:
         service.start()
         yield service
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="module")
+def service(embedded_service: Service) -> Iterator[Service]:
+    """The service, whose workers each module starts for itself."""
+    yield embedded_service
+    embedded_service.end_workers()
 
 
 @pytest.fixture

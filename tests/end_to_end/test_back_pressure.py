@@ -62,7 +62,8 @@ def test_a_database_that_is_away_is_told_soon_and_takes_nothing_along(
 
     with ThreadPoolExecutor(1) as pool:
         uploading = pool.submit(upload_slowly)
-        wait_until(lambda: service.rows("SELECT 1 FROM uploads"))
+        under_way = "SELECT 1 FROM uploads JOIN users ON users.id = user_id WHERE email = %s"
+        wait_until(lambda: service.rows(under_way, person.email))
         with away(service, "database"):
             form.is_away.set()
             told = [(uploading.result(), time.monotonic() - form.sent_at)]

@@ -22,13 +22,18 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def imports(service: Service) -> None:
-    """The service lets its users import."""
-    service.environment |= OPEN
-    service.processes.pop("api").stop()
+def imports(service: Service) -> Iterator[None]:
+    """The service lets its users import, as long as these tests last."""
+    usual = service.processes["api"]
     words = f"uvicorn main:app --port {service.port}".split()
-    service.begin("api", Part("API", words, lambda _: answers(f"{service.url}/health/live"), service.environment))
-    service.start_workers()
+    usual.stop()
+    service.begin(
+        "api", Part("API", words, lambda _: answers(f"{service.url}/health/live"), {**service.environment, **OPEN})
+    )
+    service.start_workers(**OPEN)
+    yield
+    service.processes["api"].stop()
+    service.begin("api", usual.part)
 
 
 @pytest.fixture

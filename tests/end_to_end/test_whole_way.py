@@ -214,7 +214,7 @@ def test_who_leaves_takes_everything_along(make_person: Callable[[], Person], cl
 
     person.call("get", "/videos/status", 401)
     wait_until(lambda: not [path for path in before if path.exists()], 20)
-    assert person.service.rows("SELECT 1 FROM videos WHERE id = %s", video["id"]) == []
+    wait_until(lambda: not person.service.rows("SELECT 1 FROM videos WHERE id = %s", video["id"]), 10)
 
 
 @pytest.mark.usefixtures("worker")
