@@ -1,26 +1,17 @@
-"""Decoders of spans, kept open from the probe on.
+"""Decoders of one video, kept open from the probe on (`fotograma.span_decoder`): how many, and opened how."""
 
-Each span is checked against the packet index (a frame for each packet handed in, at its packet's time); the first thing
-that does not fit raises `Unfit`.
-"""
-
-import bisect
-import itertools
 import os
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any
 
 import av
-from av.video.stream import VideoStream
 
-from fotograma import bitstream, sample_table
-from fotograma.bitstream import Framing
+from fotograma import sample_table
 from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
-from fotograma.packets import DISCARD, KEY, NO_TIME, PacketIndex
+from fotograma.packets import DISCARD, KEY, PacketIndex
 from fotograma.readers import OffsetReader
+from fotograma.span_decoder import SpanDecoder, Unfit
 from fotograma.spans import Span, is_regular
 from fotograma.truncation import is_cut_off
 from fotograma.video import SEEKABLE, Video, open_video
@@ -32,7 +23,6 @@ DECODER_BYTES = 32 * 2**20
 FRAMES_HELD = 16
 # Of one frame; those of 4K video are larger.
 SIDE_BY_SIDE_BYTES = 10 * 2**20
-SEEK_ATTEMPTS = 3
 # How such files begin: the type box of an MP4 or QuickTime file, the header of a Matroska one.
 _MP4, _MATROSKA = b"ftyp", b"\x1a\x45\xdf\xa3"
 # H.264 profiles with 8 bits and 4:2:0 alone (A.2).
@@ -42,10 +32,6 @@ _H264_PLAIN = frozenset({66, 77, 88, 100})
 def _cores() -> int:
     """Those of this machine that are ours: `taskset`, or a container that is given some, leaves the others out."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Unfit(Exception):
-    """The video does not keep what its packet index promises: decode it from the beginning."""
 
 
 class Decoders:
@@ -121,7 +107,7 @@ class Decoders:
                 return picture
         return None
 
-    def take(self, span: Span, *, threads: int) -> "SpanDecoder":
+    def take(self, span: Span, *, threads: int) -> SpanDecoder:
         """A decoder for a span, with so many threads; may be called on any thread."""
         with self._turn:
             for decoder in self._idle:
@@ -130,7 +116,7 @@ class Decoders:
                     return decoder
         return self._decoder(self._open_again(), threads=threads)
 
-    def give_back(self, decoder: "SpanDecoder") -> None:
+    def give_back(self, decoder: SpanDecoder) -> None:
         """Let others have it."""
         self._idle.append(decoder)
 
@@ -139,7 +125,7 @@ class Decoders:
         self._idle.clear()
         self._opened.close()
 
-    def _decoder(self, video: Video, *, threads: int, at_end: bool = False) -> "SpanDecoder":
+    def _decoder(self, video: Video, *, threads: int, at_end: bool = False) -> SpanDecoder:
         return SpanDecoder(
             video,
             self.index,
@@ -201,134 +187,3 @@ def _frame_bytes(video: Video) -> int:
     # What is not known for want of trying is plain.
     bits = context.format.padded_bits_per_pixel if context.format else 12
     return context.width * context.height * bits // 8
-
-
-class SpanDecoder:
-    """An open video that decodes one span after another."""
-
-    def __init__(
-        self,
-        video: Video,
-        index: PacketIndex,
-        *,
-        threads: int,
-        seek_worth_bytes: int,
-        sizes: set[tuple[int, int]],
-        in_fields: bool = False,
-        at_end: bool = False,
-    ) -> None:
-        self.threads = threads
-        self._sizes = sizes
-        self.in_fields = in_fields
-        """Pictures are made of fields: a packet more shows whether the next is of the same picture."""
-        self._seek_worth_bytes = seek_worth_bytes
-        self._video = video
-        self._index = index
-        self._context = video.stream.codec_context
-        self._context.thread_type = "FRAME" if threads > 1 else "NONE"
-        self._context.thread_count = threads
-        self._framing = Framing.of(self._context.name, self._context.extradata)
-        self._packets: Iterator[Any] = video.packets()
-        self._next = len(index) if at_end else 0
-        """Number of the packet that the demuxer gives next."""
-        self._numbers = {pts: number for number, pts in enumerate(index.pts)}
-        self._keys = [number for number, flags in enumerate(index.flags) if flags & KEY]
-        self._seekable = video.container.format.name.startswith(SEEKABLE)
-
-    def reaches(self, span: Span) -> bool:
-        """Whether it can go to that span from where it is."""
-        return self._seekable or span.first >= self._next
-
-    def frames(self, span: Span) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The wanted frames of a span in presentation order, each with its packet's number."""
-        self._context.flush_buffers()
-        numbers = {self._index.pts[number]: number for number in span.wanted}
-        waiting: dict[int, av.VideoFrame] = {}
-        order = iter(span.wanted)
-        upcoming = next(order, None)
-        fed: set[int] = set()
-        last_pts = NO_TIME
-        for frame in self._decoded(span, fed):
-            if frame.pts not in fed or frame.pts < last_pts or frame.is_corrupt:
-                raise Unfit("a frame at a time that no packet has")
-            if frame.interlaced_frame and not self.in_fields:
-                self.in_fields = True
-                raise Unfit("pictures made of fields")
-            fed.discard(frame.pts)
-            last_pts = frame.pts
-            self._sizes.add((frame.width, frame.height))
-            if frame.pts in numbers:
-                waiting[numbers[frame.pts]] = frame
-            while upcoming in waiting:
-                yield upcoming, waiting.pop(upcoming)
-                upcoming = next(order, None)
-        if fed or upcoming is not None:
-            raise Unfit("packets that gave no frame")
-
-    def _decoded(self, span: Span, fed: set[int]) -> Iterator[av.VideoFrame]:
-        try:
-            for number, packet in self._needed(span):
-                if not self._index.flags[number] & DISCARD:
-                    fed.add(self._index.pts[number])
-                yield from self._context.decode(packet)
-            yield from self._context.decode(None)
-        except av.FFmpegError as error:
-            raise Unfit(str(error)) from error
-
-    def _needed(self, span: Span) -> "Iterator[tuple[int, av.Packet[VideoStream]]]":
-        """The packets of a span that must be handed to the decoder."""
-        wanted = set(span.wanted)
-        for number, packet in self._read(span):
-            if self._framing is not None and number <= span.last:
-                data = memoryview(packet)
-                if number == span.first and not bitstream.is_entry(self._framing, data):
-                    raise Unfit("a key frame at which no decoder may begin")
-                if number not in wanted and (
-                    bitstream.reference_free_layer(self._framing, data) == self._index.top_layer
-                ):
-                    continue
-            yield number, packet
-
-    def _read(self, span: Span) -> "Iterator[tuple[int, av.Packet[VideoStream]]]":
-        """The packets of a span but its key frame's leading pictures, which need what was before."""
-        self._go_to(span.first)
-        first_pts = self._index.pts[span.first]
-        behind = span.last + 1
-        last = (
-            behind
-            if self.in_fields and behind < len(self._index) and not self._index.flags[behind] & KEY
-            else span.last
-        )
-        while self._next <= last:
-            number = self._next
-            packet = self._take()
-            if number >= span.first and (self._index.pts[number] >= first_pts or number == span.first):
-                yield number, packet
-
-    def _go_to(self, number: int) -> None:
-        """Make the demuxer stand at or before a packet."""
-        index = self._index
-        gap = index.position[number] - (index.position[self._next] if self._next < len(index) else 0)
-        if number >= self._next and (not self._seekable or gap < self._seek_worth_bytes):
-            return
-        # A demuxer may land before the packet asked for, or (without a table) behind it: then from earlier on.
-        for attempt in range(SEEK_ATTEMPTS):
-            place = max(0, bisect.bisect_right(self._keys, number) - 1 - attempt)
-            self._video.container.seek(index.pts[self._keys[place]], stream=self._video.stream)
-            packets = self._video.packets()
-            landed = next(packets, None)
-            self._next = self._numbers.get(landed.pts, len(index)) if landed and landed.pts is not None else len(index)
-            if self._next <= number:
-                self._packets = itertools.chain([landed], packets)
-                return
-        raise Unfit("seeking does not find a key frame")
-
-    def _take(self) -> Any:
-        """The next packet, which must be the one that the index has there."""
-        packet = next(self._packets, None)
-        number, self._next = self._next, self._next + 1
-        # Not by dts: some demuxers work it out from what came before, which a seek has skipped.
-        known = self._index.pts[number], self._index.size[number], bool(self._index.flags[number] & KEY)
-        if packet is None or (packet.pts, packet.size, packet.is_keyframe) != known:
-            raise Unfit("another packet than the index has")
-        return packet

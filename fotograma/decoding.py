@@ -14,13 +14,14 @@ import av.logging
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from fotograma import __version__, byte_ranges, linear, sparse
-from fotograma.decoders import Decoders, Unfit
+from fotograma.decoders import Decoders
 from fotograma.errors import FotogramaError, InputError, LimitExceeded
 from fotograma.limits import Limits
 from fotograma.packets import PacketIndex, Timeline
 from fotograma.plan import Plan
 from fotograma.readers import BorrowedReader, DescriptorReader, Expecting, OffsetReader, Source
 from fotograma.records import Facts, Finished, Picture, Warned
+from fotograma.span_decoder import Unfit
 from fotograma.video import Video, open_video, quarter_turns
 from fotograma.work import Probed, Work
 

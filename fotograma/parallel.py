@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 
 import av
 
-from fotograma.decoders import FRAMES_HELD, Decoders, Unfit
+from fotograma.decoders import FRAMES_HELD, Decoders
+from fotograma.span_decoder import Unfit
 from fotograma.spans import Span, merged
 
 S = TypeVar("S")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import av
 
 from fotograma import parallel, spans
-from fotograma.decoders import Unfit
 from fotograma.parallel import Wanted
 from fotograma.plan import Count
 from fotograma.records import Finished, Picture, Warned
 from fotograma.selection import Choice, Selector, choose, looked_at
+from fotograma.span_decoder import Unfit
 from fotograma.video import Frame, told_sizes
 from fotograma.work import Work
 
