@@ -1,6 +1,7 @@
 """Every screen in both languages and themes, on a phone and on a desk: nothing that keeps anybody out."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ OUTSIDE = ["/sign-in", "/sign-up", "/reset-password#token=abc", "/confirm-email"
 
 
 @pytest.fixture(scope="module")
-def full(service: Service, short_clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def full(service: Service, short_clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Somebody who has a video in each state."""
     broken = tmp_path_factory.mktemp("broken") / "broken.mp4"
     broken.write_text("no video")
@@ -52,7 +53,8 @@ def full(service: Service, short_clip: Clip, tmp_path_factory: pytest.TempPathFa
     ready = person.upload(short_clip.path, extract="false")
     person.wait_for(person.upload(broken), "FAILED")
     person.wait_for(ready, "READY")
-    return {"person": person, "done": done, "ready": ready}
+    yield {"person": person, "done": done, "ready": ready}
+    person.client.close()
 
 
 @pytest.mark.parametrize("sight", SIGHTS, ids=lambda sight: f"{sight.locale}-{sight.theme}-{sight.width}")

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from app.local_stack.processes import PROJECT
 from tests.clips import Pixels
-from tests.end_to_end.service import Person, Service
+from tests.end_to_end.service import Person
 from tests.page.conftest import OpenWindow
 from tests.pictures import write_clip
 
@@ -41,8 +41,7 @@ def paint_day(number: int) -> Pixels:
 
 
 @pytest.mark.skipif("FOTOGRAMA_SCREENSHOTS" not in os.environ, reason="runs by `just screenshots`")
-def test_screenshots(open_window: OpenWindow, service: Service, tmp_path: Path) -> None:
-    person = Person(service)
+def test_screenshots(open_window: OpenWindow, person: Person, tmp_path: Path) -> None:
     names = ("sunrise-to-sunset.mp4", "harbour.mp4")
     for name in names:
         write_clip(tmp_path / name, map(paint_day, range(PICTURES)), codec="libx264", pixel_format="yuv420p")
