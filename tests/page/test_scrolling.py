@@ -28,8 +28,6 @@ def many(open_window: OpenWindow, person: Person, tmp_path_factory: pytest.TempP
     clip = draw_clip(tmp_path_factory.mktemp("many") / "many.mp4", frames=FRAMES, size=(64, 36))
     video = person.upload(clip.path, plan='{"mode": "all", "quality": 30}')
     done = person.wait_for(video, "COMPLETED", within_seconds=240)
-    # The sheet takes the whole window once it knows how many there are.
-    open_window.expect("layout shift")
     page = open_window(person).page
     page.goto(f"/extractions/{done['extraction_id']}")
     return page
