@@ -12,11 +12,11 @@ import pytest
 from tests.attacks.assault import Held
 from tests.attacks.bait import Bait, lay_bait
 from tests.attacks.references import Victim
-from tests.end_to_end.conftest import person, service
+from tests.end_to_end.conftest import embedded_service, person, service
 from tests.fotograma.conftest import draw, empty_folder
 from tests.waiting import wait_until
 
-__all__ = ["draw", "empty_folder", "person", "service"]
+__all__ = ["draw", "embedded_service", "empty_folder", "person", "service"]
 
 
 @pytest.fixture(scope="session")
