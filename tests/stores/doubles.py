@@ -88,7 +88,7 @@ def rclone(folder: Path) -> Double:
     environment = _aws(port)
     keys = f"{environment['AWS_ACCESS_KEY_ID']},{environment['AWS_SECRET_ACCESS_KEY']}"
     words = ["rclone", "serve", "s3", str(folder / "rclone"), "--addr", f"127.0.0.1:{port}", "--auth-key", keys]
-    words += ["--config", os.devnull, "--vfs-cache-mode", "off", "--dir-cache-time", "0"]
+    words += ["--config", os.devnull, "--vfs-cache-mode", "off"]
     process = _run(Part("rclone", words, _answers(port)), folder)
     return Double(f"s3://{BUCKET}", environment, port, process)
 
