@@ -1,8 +1,9 @@
 """A worker that is told to stop ends within 10 s, whatever else is away, and its work is done by another."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -30,8 +31,10 @@ def killed(service: Service, name: str) -> Iterator[None]:
     """A part is away."""
     part = service.processes[name].part
     service.processes[name].kill()
-    yield
-    service.begin(name, part)
+    try:
+        yield
+    finally:
+        service.begin(name, part)
 
 
 @contextmanager
@@ -39,11 +42,18 @@ def frozen(service: Service, name: str) -> Iterator[None]:
     """A part takes connections, and answers nothing."""
     server = psutil.Process(service.processes[name].pid)
     family = [server, *server.children(recursive=True)]
+    try:
+        _signal(family, signal.SIGSTOP)
+        yield
+    finally:
+        _signal(family, signal.SIGCONT)
+
+
+def _signal(family: list[psutil.Process], number: signal.Signals) -> None:
     for process in family:
-        process.suspend()
-    yield
-    for process in family:
-        process.resume()
+        # PostgreSQL ends a process whose client has gone away whenever it likes.
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def seconds_to_end(worker: Process) -> float:
