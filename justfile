@@ -26,7 +26,7 @@ client: _page-libraries
 
 # The pictures of the page in the documents anew.
 screenshots:
-    FOTOGRAMA_SCREENSHOTS=1 uv run pytest tests/page -k screenshots
+    uv run pytest tests/page/screenshots.py
 
 # The tests, e.g. `just test tests/app/api -k upload`.
 test *options:

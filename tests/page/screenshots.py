@@ -1,12 +1,10 @@
 """The pictures of the page in the documents, taken anew by `just screenshots`: a test run leaves the tree as it is."""
 
 import math
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from playwright.sync_api import expect
 
 from app.local_stack.processes import PROJECT
@@ -40,7 +38,6 @@ def paint_day(number: int) -> Pixels:
     return picture
 
 
-@pytest.mark.skipif("FOTOGRAMA_SCREENSHOTS" not in os.environ, reason="runs by `just screenshots`")
 def test_screenshots(open_window: OpenWindow, person: Person, tmp_path: Path) -> None:
     names = ("sunrise-to-sunset.mp4", "harbour.mp4")
     for name in names:
