@@ -118,11 +118,6 @@ fix:
 docs:
     uv run python -m docs.tables
 
-# Write the types of the page's client anew, from what the API says of itself.
-web-client *options:
-    SECRET_KEY=signs-nothing-but-lets-the-API-describe-itself uv run python -c "import json, main; print(json.dumps(main.create_app().openapi()))" \
-        | npm --prefix web run --silent client -- {{ options }}
-
 # What the service is made of, as CycloneDX: packages, the libraries inside of them, and the page's.
 sbom:
     @uv run python -m deploy.sbom

@@ -110,6 +110,11 @@ def list_users(
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
+def emails_of(session: Session, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """The addresses of those of them that still have an account."""
+    return dict(session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).tuples().all())
+
+
 def list_keys(session: Session, *, user_id: uuid.UUID) -> Sequence[ApiKey]:
     """The user's API keys, newest first."""
     return session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc())).all()

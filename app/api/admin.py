@@ -165,13 +165,13 @@ class AdminAuditEntry(AuditEntry):
     """One act, of anybody."""
 
     user_id: uuid.UUID | None = Field(description="Whose account or thing it was; null: nobody's.")
+    email: str | None = Field(description="The address of that account now; null: it has ended.")
     by: uuid.UUID | None = Field(description="The admin who did it to somebody else.")
+    by_email: str | None
 
 
 class AdminAuditPage(BaseModel):
     """Some acts, newest first."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     items: list[AdminAuditEntry]
     next_cursor: uuid.UUID | None
@@ -262,15 +262,29 @@ def retry_dead_letter(extraction_id: uuid.UUID, session: SessionDep, admin: Admi
     return Resent(extraction_id=again.id)
 
 
-@router.get("/audit", response_model=AdminAuditPage)
+@router.get("/audit")
 def read_audit(
     session: SessionDep,
     user_id: Annotated[uuid.UUID | None, Query(description="Only what concerns this account.")] = None,
     cursor: CursorQuery = None,
     limit: LimitQuery = 50,
-) -> audit.Page:
+) -> AdminAuditPage:
     """What was done with all accounts, newest first."""
-    return audit.read(session, user_id=user_id, before=cursor, limit=limit)
+    page = audit.read(session, user_id=user_id, before=cursor, limit=limit)
+    emails = queries.emails_of(session, {one for entry in page.items for one in (entry.user_id, entry.by) if one})
+    entries = [
+        AdminAuditEntry.model_validate(
+            {
+                **AuditEntry.model_validate(entry).model_dump(),
+                "user_id": entry.user_id,
+                "email": emails.get(entry.user_id) if entry.user_id else None,
+                "by": entry.by,
+                "by_email": emails.get(entry.by) if entry.by else None,
+            }
+        )
+        for entry in page.items
+    ]
+    return AdminAuditPage(items=entries, next_cursor=page.next_cursor)
 
 
 @router.get("/links")

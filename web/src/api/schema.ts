@@ -1227,10 +1227,17 @@ export interface components {
              */
             user_id: string | null;
             /**
+             * Email
+             * @description The address of that account now; null: it has ended.
+             */
+            email: string | null;
+            /**
              * By
              * @description The admin who did it to somebody else.
              */
             by: string | null;
+            /** By Email */
+            by_email: string | null;
         };
         /**
          * AdminAuditPage

@@ -50,3 +50,31 @@ test("each text is used", () => {
   );
   expect(unused).toEqual([]);
 });
+
+const project = join(import.meta.dirname, "../../..");
+
+test("all that the API refuses, and that a video can come to, has words", () => {
+  // Of what the page does not do: webhooks, imports, keys, and forms with files.
+  const ofPrograms =
+    /WEBHOOK|ADDRESS_REFUSED|DELIVERY_|FIELD_REPEATED|FORM_TOO_LARGE|IMPORTS_OFF|NO_FILE|SCOPE_MISSING/;
+  const [ofVideos = "", ofRequests = ""] = readFileSync(join(project, "docs/errors.md"), "utf8").split(
+    "## What the API refuses",
+  );
+  const outcomes = [...ofVideos.matchAll(/^\| `(\w+)` \| `(\w+)`/gm)].map(
+    ([, code, cause]) => `${cause === "WARNING" ? "warning" : "failure"}.${code ?? ""}`,
+  );
+  const refusals = [...ofRequests.matchAll(/^\| `(\w+)`/gm)].map(([, code]) => `problem.${code ?? ""}`);
+  expect(outcomes.length).toBeGreaterThan(20);
+  expect(refusals.length).toBeGreaterThan(50);
+
+  expect([...outcomes, ...refusals].filter((key) => !(key in english) && !ofPrograms.test(key))).toEqual([]);
+});
+
+test("each act of the audit log has words", () => {
+  const [, acts = ""] =
+    /Action = Literal\[(.*?)\]/s.exec(readFileSync(join(project, "app/audit.py"), "utf8")) ?? [];
+  const keys = [...acts.matchAll(/"(\w+)"/g)].map(([, act]) => `act.${act ?? ""}`);
+  expect(keys.length).toBeGreaterThan(15);
+
+  expect(keys.filter((key) => !(key in english))).toEqual([]);
+});
