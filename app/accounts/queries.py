@@ -112,7 +112,7 @@ def list_users(
 
 def emails_of(session: Session, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     """The addresses of those of them that still have an account."""
-    return dict(session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).tuples().all())
+    return dict(session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).all())
 
 
 def list_keys(session: Session, *, user_id: uuid.UUID) -> Sequence[ApiKey]:
