@@ -1,5 +1,7 @@
 """Google Cloud Storage as its XML API speaks, and as strict: `python -m tests.stores.google PORT SERVICE_ACCOUNT_FILE`.
 
+Of its JSON API only a bucket's own fields, for tokens that may change them.
+
 Each request carries a token that the service account has signed, or a V4 signature that is its own and not expired.
 """
 
@@ -10,11 +12,13 @@ import sys
 import time
 import uuid
 from base64 import b64encode
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -27,6 +31,8 @@ HOST = "storage.googleapis.com"
 """What this stands for: clients sign for it, and for no other."""
 LONGEST_SECONDS = 7 * 86400
 MOST_SKEW_SECONDS = 15 * 60
+FULL_CONTROL = "https://www.googleapis.com/auth/devstorage.full_control"
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Store(ThreadingHTTPServer):
         self.public_key = private_key.public_key()
         self.objects: dict[str, Object] = {}
         self.unfinished: dict[str, Unfinished] = {}
+        self.buckets: dict[str, dict[str, Any]] = defaultdict(lambda: {"metageneration": "1"})
 
 
 class Request(BaseHTTPRequestHandler):
@@ -86,7 +93,7 @@ class Request(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+    do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -128,7 +135,9 @@ class Request(BaseHTTPRequestHandler):
         if "upload_id" in self.query:
             # The session's address is its own secret.
             return self._go_on()
-        self._check_sender()
+        claims = self._check_sender()
+        if self.name.startswith("storage/v1/b/"):
+            return self._bucket(self.name.removeprefix("storage/v1/b/"), claims)
         if self.command == "GET" and self.query.get("list-type") == "2":
             return self._list()
         if "uploads" in self.query or "uploadId" in self.query:
@@ -144,15 +153,41 @@ class Request(BaseHTTPRequestHandler):
             return 204, {}, b""
         return self._get()
 
-    def _check_sender(self) -> None:
+    def _check_sender(self) -> dict[str, Any]:
+        """What its token claims."""
         if "X-Goog-Signature" in self.query:
             self._check_signature()
-            return
+            return {}
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         try:
-            jwt.decode(token, self.server.public_key, algorithms=["RS256"], issuer=self.server.email)
+            return jwt.decode(token, self.server.public_key, algorithms=["RS256"], issuer=self.server.email)
         except jwt.PyJWTError as error:
             raise Refused(401, "AuthenticationRequired", str(error)) from None
+
+    def _bucket(self, name: str, claims: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        """https://cloud.google.com/storage/docs/json_api/v1/buckets/patch, of what a bucket does by itself."""
+        if not {FULL_CONTROL, CLOUD_PLATFORM} & set(claims.get("scope", "").split()):
+            raise Refused(403, "insufficientPermissions")
+        bucket = self.server.buckets[name]
+        if self.command == "PATCH":
+            if self.query.get("ifMetagenerationMatch", bucket["metageneration"]) != bucket["metageneration"]:
+                raise Refused(412, "conditionNotMet")
+            changed = json.loads(self.body)
+            for rule in changed.get("cors", []):
+                _check_fields(rule, {"origin": list, "method": list, "responseHeader": list, "maxAgeSeconds": int})
+            for rule in changed.get("lifecycle", {}).get("rule", []):
+                _check_fields(rule, {"action": dict, "condition": dict})
+                if rule["action"]["type"] == "AbortIncompleteMultipartUpload":
+                    _check_fields(rule["condition"], {"age": int, "matchesPrefix": list, "matchesSuffix": list})
+            if set(changed) - {"cors", "lifecycle"}:
+                raise Refused(400, "invalid", "there are no other fields here")
+            # Of a patch each field that is given replaces the whole of it.
+            bucket |= {**changed, "metageneration": str(int(bucket["metageneration"]) + 1)}
+        elif self.command != "GET":
+            raise Refused(405, "methodNotAllowed")
+        fields = self.query.get("fields", ",".join(bucket)).split(",")
+        told = {field: bucket[field] for field in fields if field in bucket}
+        return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
 
     def _check_signature(self) -> None:
         """What https://cloud.google.com/storage/docs/authentication/signatures says of a V4 signature."""
@@ -291,6 +326,11 @@ class Request(BaseHTTPRequestHandler):
         self.server.objects[self.name] = made = Object(came, upload.headers)
         del self.server.unfinished[session]
         return 200, {"ETag": made.etag, "x-goog-hash": f"md5={b64encode(bytes.fromhex(made.etag[1:-1])).decode()}"}, b""
+
+
+def _check_fields(rule: dict[str, Any], known: dict[str, type]) -> None:
+    if any(not isinstance(value, known.get(name, ())) for name, value in rule.items()):
+        raise Refused(400, "invalid", f"of {rule} not all is known")
 
 
 if __name__ == "__main__":
