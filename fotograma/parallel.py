@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 import av
 
-from fotograma.decoders import FRAMES_HELD, Decoders
+from fotograma.decoders import Decoders
 from fotograma.span_decoder import Unfit
 from fotograma.spans import Span, merged
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 # So few packets to decode are not worth another decoder.
 FEW_PACKETS = 8
-# What a decoder's frames and the finished pictures that wait for their turn may take together.
-HELD_BYTES = 72 * 2**20
+# What finished pictures may take that wait for those of the span before: with more, one span goes at a time.
+WAITING_BYTES = 22 * 2**20
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def decode(decoders: Decoders, found: list[Span], make: Make[T], *, picture_byte
         raise Unfit("times run backwards")
     tasks = merged(found, most_wanted=8)
     most_wanted = max(len(task.wanted) for task in tasks)
-    dense = most_wanted * picture_bytes + FRAMES_HELD * decoders.frame_bytes > HELD_BYTES
+    dense = most_wanted * picture_bytes > WAITING_BYTES
     packets = sum(task.last - task.first + 1 for task in tasks)
     if packets <= FEW_PACKETS or (decoders.side_by_side and not dense and _balanced(tasks, cores=decoders.cores)):
         return _by_span(decoders, tasks, make)
