@@ -21,7 +21,8 @@ from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
 from fotograma.plan import Plan
 from fotograma.readers import AskingReader, DescriptorReader
-from fotograma.records import Failed, Locked, Record, write_record
+from fotograma.records import Failed, Locked, Record
+from fotograma.wire import write_record
 
 if TYPE_CHECKING:
     from fotograma.decoding import OpenDecoder

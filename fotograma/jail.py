@@ -25,11 +25,10 @@ from fotograma.records import (
     Finished,
     Locked,
     Picture,
-    ProtocolError,
     Record,
     Warned,
-    read_record,
 )
+from fotograma.wire import ProtocolError, read_record
 
 _MOST_WARNINGS = 100
 

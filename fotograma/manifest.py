@@ -10,8 +10,9 @@ from fractions import Fraction
 from typing import Any
 
 from fotograma.archive import Entry, EntryWriter
-from fotograma.plan import ImageFormat, Plan, plain_seconds
+from fotograma.plan import ImageFormat, Plan
 from fotograma.records import Picture
+from fotograma.seconds import plain_seconds
 
 VERSION = 1
 

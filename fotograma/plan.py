@@ -1,6 +1,5 @@
 """Plan: which frames to take and how to write them; checked once, spoken by CLI, library, API and page alike."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
@@ -8,17 +7,13 @@ from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from fotograma.errors import PlanError
-
-Seconds = Fraction
-"""Times in a plan are decimals and kept exact: 0.7 is 7/10."""
+from fotograma.seconds import Seconds, parse_seconds, plain_seconds
 
 ImageFormat = Literal["jpg", "png", "webp", "avif"]
 
 SHORTEST_STEP = Fraction(1, 1000)
 MOST_TARGETS = 100_000
 LATEST_SECONDS = 10**12
-# Room for the ratio of any two decimals that are taken.
-LONGEST_TIME = 80
 
 
 @dataclass(frozen=True)
@@ -217,29 +212,6 @@ class Plan:
         return values
 
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
-_UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "min": Fraction(60), "h": Fraction(3600)}
-
-
-def parse_seconds(text: str) -> Seconds:
-    """`2`, `2.5`, `2s`, `500ms`, `1m`, `1h`, `00:01:07.2`, `1:07` or `1001/30000` as exact seconds.
-
-    Raises:
-        PlanError: it is none of these.
-    """
-    text = text.strip()
-    if len(text) > LONGEST_TIME:
-        raise PlanError(f"`{text[:20]}...` is no time that can be kept; write at most {LONGEST_TIME} characters")
-    if clock := _CLOCK.fullmatch(text):
-        hours, minutes, seconds = clock.groups()
-        return Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds)
-    if quantity := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min|m|h)?", text):
-        return Fraction(quantity[1]) * _UNITS[quantity[2] or "s"]
-    if re.fullmatch(r"\d+/[1-9]\d*", text):
-        return Fraction(text)
-    raise PlanError(f"`{text[:40]}` is no time; write 2, 2.5s, 500ms, 1m or 00:01:07.2")
-
-
 def _check(holds: bool, detail: str) -> None:
     if not holds:
         raise PlanError(detail)
@@ -330,11 +302,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Crop):
         return [value.x, value.y, value.width, value.height]
     return value
-
-
-def plain_seconds(value: Seconds) -> int | float | str:
-    """A JSON number where one says exactly this, else a text such as `1/3`."""
-    if value.denominator == 1:
-        return value.numerator
-    number = float(value)
-    return number if Fraction(str(number)) == value else str(value)

@@ -7,7 +7,8 @@ from typing import Any
 from app.accounts.models import User
 from app.errors import Invalid
 from fotograma.errors import PlanError
-from fotograma.plan import Every, Plan, parse_seconds
+from fotograma.plan import Every, Plan
+from fotograma.seconds import parse_seconds
 
 INTERVAL_MAX_CHARACTERS = 40
 

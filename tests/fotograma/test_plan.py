@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fotograma.errors import PlanError
-from fotograma.plan import Every, Plan, parse_seconds
+from fotograma.plan import Every, Plan
+from fotograma.seconds import parse_seconds
 
 EVERY = {"mode": "every", "seconds": 2}
 

@@ -19,12 +19,10 @@ from fotograma.records import (
     Finished,
     Locked,
     Picture,
-    ProtocolError,
     Record,
     Warned,
-    read_record,
-    write_record,
 )
+from fotograma.wire import ProtocolError, read_record, write_record
 
 RECORDS: list[Record] = [
     Facts({"codec": "h264", "streams": []}, {"av": "18"}, Fraction(1, 12_800), -1024, b"index"),
