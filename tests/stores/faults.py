@@ -98,7 +98,9 @@ class _Request(BaseHTTPRequestHandler):
         if faults.strike(faults.failing / 2, "after"):
             self._refuse(faults.random.choice((500, 503)))
             return
-        self.send_response_only(answer.status)
+        # Of rclone, which gives a range and doesn't say so.
+        is_range = answer.status == 200 and answer.getheader("Content-Range")
+        self.send_response_only(206 if is_range else answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in {"connection", "transfer-encoding", "content-length"}:
                 self.send_header(name, value)
