@@ -1,9 +1,10 @@
 """What an extraction would give and cost, before anything is decoded: arithmetic over the packet index.
 
 Frames and times are what the container claims, and exact where it tells the truth. Bytes and seconds are rules of
-thumb, measured on camera footage: true within a factor of two for most videos, and no more than that.
+thumb, measured on videos of many kinds: true within a factor of two for most, and no more than that (docs/engine.md).
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +17,32 @@ from fotograma.selection import choose
 
 TIMES_LISTED = 1000
 
-# Pictures of camera footage as JPEGs with 4:2:0 chroma: quality, bits per pixel.
-JPEG_BITS: tuple[tuple[int, float], ...] = ((1, 0.15), (50, 0.8), (75, 1.2), (90, 2.2), (95, 3.2), (100, 6.5))
-# The other formats at the same quality as a share of that; PNG has no quality.
-OF_JPEG: Mapping[ImageFormat, float] = {"jpg": 1.0, "webp": 0.65, "avif": 0.5}
-PNG_BITS = 12.0
+# A key frame is a picture coded by itself, so that its size tells how much is in the pictures: bits per pixel of a JPEG
+# of quality 90 are about `factor * (bits per pixel of key frames) ** power`, and younger codecs say more in as many.
+OLDER_CODECS, YOUNGER_CODECS = (1.6, 0.5), (2.0, 0.7)
+YOUNGER = frozenset({"hevc", "av1", "vp9", "vvc"})
+# Codecs whose pictures lose next to nothing, or all are key frames: their size tells nothing.
+HARDLY_LOSSY = frozenset({"rawvideo", "huffyuv", "ffv1", "gif", "apng", "prores", "dnxhd", "cfhd", "dvvideo", "tscc"})
+UNTOLD_BITS, LEAST_BITS, MOST_BITS = 1.4, 0.1, 3.0
+# Quality, size as a share of that of quality 90.
+OF_QUALITY_90: tuple[tuple[int, float], ...] = ((1, 0.07), (50, 0.36), (75, 0.55), (90, 1.0), (95, 1.45), (100, 2.95))
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How large a format's files are: `factor * (JPEG's bits per pixel) ** power`, and headers."""
+
+    factor: float
+    power: float
+    header_bytes: int
+
+
+CODINGS: Mapping[ImageFormat, Coding] = {
+    "jpg": Coding(1.0, 1.0, 620),
+    "webp": Coding(0.75, 1.0, 100),
+    "avif": Coding(0.8, 1.0, 300),
+    "png": Coding(4.65, 0.75, 100),
+}
 # Rows of both manifests and the two ZIP headers of a frame.
 ROW_BYTES = 700
 
@@ -64,11 +86,10 @@ def estimate(plan: Plan, index: PacketIndex, media: Mapping[str, Any]) -> Estima
         )
     ]
     packets = _decoded_packets(index, [timeline.packets[frame] for frame in chosen])
-    written_pixels = len(chosen) * _picture_pixels(plan, media)
     seconds = START_SECONDS + work_seconds(plan, media, packets=packets, pictures=len(chosen))
     return Estimate(
         frames=len(chosen),
-        bytes=round(written_pixels * _bits_per_pixel(plan) / 8) + len(chosen) * ROW_BYTES,
+        bytes=len(chosen) * (_picture_bytes(plan, index, media) + ROW_BYTES),
         seconds=round(seconds, 3),
         times=[float(round(timeline.ticks[frame] * timeline.time_base, 9)) for frame in chosen[:TIMES_LISTED]],
     )
@@ -115,10 +136,27 @@ def _picture_pixels(plan: Plan, media: Mapping[str, Any]) -> int:
     return round(width * height * scale * scale)
 
 
-def _bits_per_pixel(plan: Plan) -> float:
-    if plan.format == "png":
-        return PNG_BITS
-    above = next(place for place, (quality, _) in enumerate(JPEG_BITS) if plan.quality <= quality)
-    (low, low_bits), (high, high_bits) = JPEG_BITS[max(0, above - 1)], JPEG_BITS[above]
-    share = (plan.quality - low) / (high - low) if high > low else 0.0
-    return OF_JPEG[plan.format] * (low_bits + share * (high_bits - low_bits))
+def _picture_bytes(plan: Plan, index: PacketIndex, media: Mapping[str, Any]) -> int:
+    """Bytes of one written picture."""
+    coding = CODINGS[plan.format]
+    bits = coding.factor * math.pow(_jpeg_bits_per_pixel(index, media), coding.power)
+    if plan.format != "png":
+        bits *= _of_quality_90(plan.quality)
+    return round(_picture_pixels(plan, media) * bits / 8) + coding.header_bytes
+
+
+def _jpeg_bits_per_pixel(index: PacketIndex, media: Mapping[str, Any]) -> float:
+    """Of a JPEG of quality 90, as far as the key frames tell."""
+    sizes = [size for size, flags in zip(index.size, index.flags, strict=True) if flags & KEY and not flags & DISCARD]
+    if media["codec"] in HARDLY_LOSSY or not sizes:
+        return UNTOLD_BITS
+    coded = 8 * sum(sizes) / len(sizes) / (int(media["width"]) * int(media["height"]))
+    factor, power = YOUNGER_CODECS if media["codec"] in YOUNGER else OLDER_CODECS
+    return min(MOST_BITS, max(LEAST_BITS, factor * math.pow(coded, power)))
+
+
+def _of_quality_90(quality: int) -> float:
+    above = next(place for place, (known, _) in enumerate(OF_QUALITY_90) if quality <= known)
+    (low, low_share), (high, high_share) = OF_QUALITY_90[max(0, above - 1)], OF_QUALITY_90[above]
+    share = (quality - low) / (high - low) if high > low else 0.0
+    return low_share + share * (high_share - low_share)

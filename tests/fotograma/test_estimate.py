@@ -8,14 +8,17 @@ from fotograma.estimate import START_SECONDS, Estimate, estimate
 from fotograma.packets import KEY, PacketIndex
 from fotograma.plan import All, At, Best, Crop, Every, Keyframes, Mode, Plan
 
-MEDIA = {"first_pts": 0, "width": 1920, "height": 1080, "rotation": 0}
+MEDIA = {"first_pts": 0, "width": 1920, "height": 1080, "rotation": 0, "codec": "h264"}
+KEY_BYTES, OTHER_BYTES = 250_000, 20_000
 
 
-def packets(count: int, *, gop: int = 10) -> PacketIndex:
+def packets(count: int, *, gop: int = 10, key_bytes: int = KEY_BYTES) -> PacketIndex:
     """Ten a second."""
     index = PacketIndex(Fraction(1, 10))
     for number in range(count):
-        index.add(pts=number, dts=number, duration=1, size=9, position=-1, flags=KEY if number % gop == 0 else 0)
+        is_key = number % gop == 0
+        size = key_bytes if is_key else OTHER_BYTES
+        index.add(pts=number, dts=number, duration=1, size=size, position=-1, flags=KEY if is_key else 0)
     return index
 
 
@@ -76,8 +79,17 @@ def test_better_pictures_are_larger_and_smaller_ones_smaller():
     assert sizes == sorted(sizes)
     assert of(All(), width=960).bytes == pytest.approx(of(All()).bytes / 4, rel=0.05)
     assert of(All(), crop=Crop(960, 540, 2000, 2000)).bytes == pytest.approx(of(All()).bytes / 4, rel=0.05)
-    assert of(All(), format="avif").bytes < of(All(), format="webp").bytes < of(All()).bytes
+    assert of(All(), format="webp").bytes < of(All(), format="avif").bytes < of(All()).bytes
     assert of(All()).bytes < of(All(), format="png").bytes
+
+
+def test_larger_key_frames_tell_of_larger_pictures_unless_nothing_is_lost_in_them():
+    def jpegs(codec: str, key_bytes: int) -> int | None:
+        return estimate(Plan(All()), packets(100, key_bytes=key_bytes), {**MEDIA, "codec": codec}).bytes
+
+    assert jpegs("h264", 20_000) < jpegs("h264", 200_000) < jpegs("h264", 500_000)
+    assert jpegs("hevc", 400_000) > jpegs("h264", 400_000)
+    assert jpegs("ffv1", 200_000) == jpegs("ffv1", 2_000_000)
 
 
 def test_a_turned_video_fits_by_its_upright_sides():

@@ -19,7 +19,7 @@ from fotograma.packets import KEY, PacketIndex
 pytestmark = pytest.mark.usefixtures("leaves_no_work")
 
 PLAN = {"mode": "every", "seconds": 2, "format": "png"}
-MEDIA = {"first_pts": 0, "width": 640, "height": 360, "rotation": 0, "stream": 0}
+MEDIA = {"first_pts": 0, "width": 640, "height": 360, "rotation": 0, "stream": 0, "codec": "h264"}
 
 
 @pytest.fixture(scope="module")
