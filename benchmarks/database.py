@@ -26,10 +26,10 @@ from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.orm import Session
 
 from app.database import get_engine, open_session
-from app.extractions import queries, retention, segment_lifecycle, turns
+from app.extractions import listing, queries, retention, segment_lifecycle, turns
 from app.extractions.models import Extraction
-from app.extractions.queries import VideoStatus
 from app.extractions.results import Place
+from app.extractions.states import VideoStatus
 from app.local_stack import broker, postgres
 from app.local_stack.processes import PROJECT, Process, free_port
 from app.notifications import queries as notifications
@@ -161,11 +161,11 @@ def _works() -> dict[str, Callable[[Session], object]]:
     usual, heavy, busy = (uuid.UUID(_md5(f"u{number}")) for number in (17, 0, 1))
 
     def page(user_id: uuid.UUID, status: VideoStatus | None = None) -> Callable[[Session], object]:
-        return lambda session: queries.list_videos(session, user_id=user_id, status=status, cursor=None, limit=50)
+        return lambda session: listing.list_videos(session, user_id=user_id, status=status, cursor=None, limit=50)
 
     def next_page(session: Session) -> object:
-        first = queries.list_videos(session, user_id=usual, status=None, cursor=None, limit=200)
-        return queries.list_videos(session, user_id=usual, status=None, cursor=first.next_cursor, limit=200)
+        first = listing.list_videos(session, user_id=usual, status=None, cursor=None, limit=200)
+        return listing.list_videos(session, user_id=usual, status=None, cursor=first.next_cursor, limit=200)
 
     def wanted_results(session: Session) -> object:
         ids = session.scalars(select(Extraction.id).limit(retention.PAGE_KEYS))

@@ -19,7 +19,7 @@ from app.extractions.errors import (
     NotProbed,
     TooManyWaiting,
 )
-from app.extractions.queries import ExtractionState
+from app.extractions.states import ExtractionState
 from app.storage import SignedUrl
 from app.videos.errors import VideoNotFound
 from fotograma.estimate import Estimate

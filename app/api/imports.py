@@ -12,7 +12,7 @@ from app.api.schemas import VideoView
 from app.errors import Unauthenticated
 from app.extractions import admission
 from app.extractions.errors import ImportsOff, TooManyWaiting
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.outbound import AddressRefused
 from app.videos.errors import NoRoomLeft
 

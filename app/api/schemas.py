@@ -1,4 +1,4 @@
-"""How videos and extractions look in answers; built from what `app.extractions.queries` gives."""
+"""How videos and extractions look in answers; built from `app.extractions.states`."""
 
 import datetime
 import uuid
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from app.extractions.models import Status
-from app.extractions.queries import VideoStatus
+from app.extractions.states import VideoStatus
 
 
 class ProgressView(BaseModel):

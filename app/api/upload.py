@@ -20,7 +20,7 @@ from app.database import DATABASE_AWAY, open_session
 from app.errors import Unauthenticated
 from app.extractions import admission
 from app.extractions.errors import TooManyWaiting
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.settings import get_settings
 from app.storage import ObjectWriter, Storage, StorageFull, StorageUnavailable
 from app.videos import lifecycle

@@ -11,10 +11,11 @@ from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageD
 from app.api.error_responses import documented
 from app.api.object_responses import object_response
 from app.api.schemas import LinkView, VideoPage, VideoView
-from app.extractions import lifecycle
+from app.extractions import lifecycle, listing
 from app.extractions import queries as extractions
 from app.extractions.errors import ArchiveExpired, NothingReady, NotProbed
-from app.extractions.queries import BadCursor, Page, VideoState, VideoStatus
+from app.extractions.listing import BadCursor, Page
+from app.extractions.states import VideoState, VideoStatus
 from app.storage import SignedUrl
 from app.videos.errors import VideoNotFound
 
@@ -34,7 +35,7 @@ def list_videos(
     search: Annotated[str, Query(max_length=255, description="Part of the file's name, whatever its case.")] = "",
 ) -> Page:
     """Your videos and how far they are, newest first."""
-    return extractions.list_videos(session, user_id=user.id, status=status, cursor=cursor, limit=limit, search=search)
+    return listing.list_videos(session, user_id=user.id, status=status, cursor=cursor, limit=limit, search=search)
 
 
 @router.get("/{video_id}", response_model=VideoView)

@@ -12,10 +12,10 @@ from app.accounts.models import User
 from app.accounts.quotas import quotas_of
 from app.database import open_session
 from app.errors import Unauthenticated
-from app.extractions import lifecycle, queries, segment_lifecycle
+from app.extractions import lifecycle, queries, work_lifecycle
+from app.extractions.claims import Claim
 from app.extractions.errors import ImportsOff, LeaseLost, TooManyWaiting
-from app.extractions.queries import ExtractionState, VideoState
-from app.extractions.segment_lifecycle import Claim
+from app.extractions.states import ExtractionState, VideoState
 from app.outbound import get_outbound
 from app.settings import get_settings
 from app.videos import lifecycle as videos
@@ -116,7 +116,7 @@ def record_source(session: Session, claim: Claim, *, object_key: str, size_bytes
         _hold_user(session, video.user_id)
         if size_bytes > importable_bytes(session, video.id):
             raise FotogramaError.of("IMPORT_LIMIT", "there is no room for it any more")
-    segment_lifecycle.record_source(session, claim, object_key=object_key, size_bytes=size_bytes, sha256=sha256)
+    work_lifecycle.record_source(session, claim, object_key=object_key, size_bytes=size_bytes, sha256=sha256)
 
 
 def _let_in(session: Session, user_id: uuid.UUID) -> User:

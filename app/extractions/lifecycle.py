@@ -4,7 +4,7 @@
        │                   ├─────fail─────────> FAILED
        └──────cancel───────┴──────────────────> CANCELLED
 
-The work itself moves in `app.extractions.segment_lifecycle`; here an extraction begins and ends, and what ends it also
+The work itself moves in `segment_lifecycle` and `work_lifecycle`; here an extraction begins and ends, and what ends it also
 owes mail and calls, in the same transaction.
 """
 

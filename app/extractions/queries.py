@@ -1,22 +1,17 @@
 """Every read of extractions, and of videos as their extractions make them look; each names the owner."""
 
-import base64
-import binascii
 import datetime
-import enum
-import unicodedata
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Row, Select, case, exists, func, select, true, tuple_, union_all
+from sqlalchemy import ColumnElement, Row, Select, case, func, select, true
 from sqlalchemy.orm import Session, aliased
 
-from app.errors import Invalid
 from app.extractions import progress
 from app.extractions.errors import ArchiveExpired, ExtractionNotFound, NothingReady, NotProbed
 from app.extractions.models import Extraction, Segment, Status, Step
+from app.extractions.states import ExtractionState, VideoState, VideoStatus
 from app.videos import queries as videos
 from app.videos.errors import VideoNotFound
 from app.videos.lifecycle import archive_name
@@ -24,115 +19,6 @@ from app.videos.models import Video
 from fotograma.estimate import Estimate, estimate
 from fotograma.packets import PacketIndex
 from fotograma.plan import Plan
-
-
-class VideoStatus(enum.StrEnum):
-    """That of the newest extraction; without one, what the probe says."""
-
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    READY = "READY"
-    """Probed, and nothing was asked yet."""
-
-
-class BadCursor(Invalid):
-    """The cursor is none that was given out here; begin without one."""
-
-    code = "BAD_CURSOR"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an extraction is."""
-
-    frames_done: int = 0
-    frames_total: int | None = None
-    """Known once the video is probed."""
-    fraction: float = 0.0
-    """1 only when it is COMPLETED."""
-    seconds_left: float | None = None
-    """None where it is not known."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why there are no frames."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
-class ExtractionState:
-    """An extraction as its owner sees it."""
-
-    extraction: Extraction
-    video: Video
-    frames_done: int
-    """By its segments."""
-    seconds_left: float | None = None
-
-    @property
-    def progress(self) -> Progress:
-        """How far it is; never more done than there is, and never less than was told before."""
-        total = self.extraction.frames_total
-        if self.extraction.status == Status.COMPLETED:
-            # A damaged video may give fewer than its index promised, and than its parts had given one by one.
-            done = max(self.frames_done, self.extraction.frames or 0)
-            return Progress(frames_done=done if total is None else min(done, total), frames_total=total, fraction=1.0)
-        if not total:
-            return Progress(frames_done=self.frames_done, frames_total=total)
-        done = min(self.frames_done, total)
-        return Progress(
-            frames_done=done,
-            frames_total=total,
-            fraction=min(done / total, 0.99),
-            seconds_left=self.seconds_left,
-        )
-
-    @property
-    def error(self) -> Failure | None:
-        """Why it FAILED."""
-        return _failure(self.extraction)
-
-
-@dataclass(frozen=True)
-class VideoState:
-    """A video with its newest extraction, as its owner sees both."""
-
-    video: Video
-    newest: ExtractionState | None
-
-    @property
-    def status(self) -> VideoStatus:
-        """One word for both."""
-        if self.newest is not None:
-            return VideoStatus(self.newest.extraction.status)
-        if self.video.error_code is not None:
-            return VideoStatus.FAILED
-        return VideoStatus.PENDING if self.video.probed_at is None else VideoStatus.READY
-
-    @property
-    def progress(self) -> Progress:
-        """How far the newest extraction is."""
-        return Progress() if self.newest is None else self.newest.progress
-
-    @property
-    def error(self) -> Failure | None:
-        """Why it is FAILED."""
-        return _failure(self.video) if self.newest is None else self.newest.error
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some of a user's videos, newest first."""
-
-    items: Sequence[VideoState]
-    next_cursor: str | None
-    """Where the next page begins; None on the last."""
 
 
 @dataclass(frozen=True)
@@ -156,31 +42,6 @@ def video_states(session: Session, *which: ColumnElement[bool], limit: int | Non
     """Videos as they stand, newest first; `which` names their owners."""
     rows = session.execute(_video_states().where(*which).order_by(*_NEWEST_FIRST).limit(limit))
     return [_video_state(row) for row in rows]
-
-
-def list_videos(
-    session: Session,
-    *,
-    user_id: uuid.UUID,
-    status: VideoStatus | None,
-    cursor: str | None,
-    limit: int,
-    search: str = "",
-) -> Page:
-    """A page of the user's videos; with `search` only those whose name has it somewhere, whatever its case."""
-    which = [Video.user_id == user_id]
-    if search:
-        which.append(Video.filename.regexp_match(_whatever_case(search)))
-    if status is not None:
-        which.append(_status == status)
-        if status != VideoStatus.COMPLETED:
-            # Most are COMPLETED, so that the few others are not looked for among them all.
-            which.append(Video.id.in_(_perhaps(status, user_id=user_id)))
-    if cursor is not None:
-        which.append(tuple_(Video.created_at, Video.id) < _read_cursor(cursor))
-    states = video_states(session, *which, limit=limit + 1)
-    items = states[:limit]
-    return Page(items=items, next_cursor=_cursor(items[-1].video) if len(states) > limit else None)
 
 
 def extraction_state(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID) -> ExtractionState:
@@ -257,8 +118,8 @@ _newest_rows = (
     .lateral("newest")
 )
 _newest = aliased(Extraction, _newest_rows)
-# `VideoState.status` in SQL.
-_status = func.coalesce(
+# `VideoState.status` in SQL, for what selects by it.
+video_status = func.coalesce(
     _newest.status,
     case(
         (Video.error_code.is_not(None), VideoStatus.FAILED),
@@ -269,24 +130,6 @@ _status = func.coalesce(
 
 
 _NEWEST_FIRST = Video.created_at.desc(), Video.id.desc()
-
-
-def _perhaps(status: VideoStatus, *, user_id: uuid.UUID) -> Select[uuid.UUID] | CompoundSelect[uuid.UUID]:
-    """Videos that had an extraction in this state, and those that may be in it though nothing was asked of them."""
-    asked = aliased(Extraction)
-    in_state = select(asked.video_id).where(asked.user_id == user_id, asked.status == status)
-    unasked = aliased(Video)
-    # Each of the first two has few rows, and an index of them.
-    which = {
-        VideoStatus.FAILED: unasked.error_code.is_not(None),
-        VideoStatus.PENDING: unasked.probed_at.is_(None),
-        VideoStatus.READY: ~exists().where(asked.user_id == user_id, asked.video_id == unasked.id),
-    }.get(status)
-    if which is None:
-        return in_state
-    return union_all(
-        in_state, select(unasked.id).where(unasked.user_id == user_id, unasked.deleted_at.is_(None), which)
-    )
 
 
 def _video_states() -> Select[Video, Extraction | None, int, Any]:
@@ -318,42 +161,9 @@ def _extraction_state(row: Row[Extraction, Video, int, Any]) -> ExtractionState:
     return ExtractionState(extraction, video, frames_done=frames_done, seconds_left=progress.seconds_left(parts))
 
 
-def _failure(failed: Video | Extraction) -> Failure | None:
-    return None if failed.error_code is None else Failure(code=failed.error_code, message=failed.error_message or "")
-
-
 def _ready_archive(extraction: Extraction | None, video: Video) -> ReadyArchive:
     if extraction is None or extraction.archive_key is None:
         raise NothingReady
     if video.expires_at <= datetime.datetime.now(datetime.UTC):
         raise ArchiveExpired
     return ReadyArchive(key=extraction.archive_key, name=archive_name(video.filename), expires_at=video.expires_at)
-
-
-def _whatever_case(text: str) -> str:
-    """A pattern for a text in which each letter may be large or small. A database may know that of ASCII alone."""
-    # Names are kept in this form.
-    return "".join(_letter(sign) for sign in unicodedata.normalize("NFC", text))
-
-
-def _letter(sign: str) -> str:
-    cases = {form for form in (sign, sign.lower(), sign.upper()) if len(form) == 1}
-    if len(cases) > 1:
-        return f"[{''.join(sorted(cases))}]"
-    return f"\\{sign}" if sign.isascii() and not sign.isalnum() else sign
-
-
-def _cursor(video: Video) -> str:
-    return base64.urlsafe_b64encode(f"{video.created_at.isoformat()} {video.id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime.datetime, uuid.UUID]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        created_at, _, video_id = text.partition(" ")
-        moment = datetime.datetime.fromisoformat(created_at)
-        if moment.tzinfo is None:
-            raise BadCursor
-        return moment, uuid.UUID(video_id)
-    except (binascii.Error, ValueError):
-        raise BadCursor from None

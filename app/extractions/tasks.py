@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
+from app.extractions.claims import Claim
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Extraction, Segment, Status, Step
 from app.extractions.results import Place, place_of
-from app.extractions.segment_lifecycle import Claim
 from app.videos.lifecycle import archive_name
 from app.videos.models import Video
 

@@ -12,7 +12,7 @@ from app.changes import Change
 from app.extractions import queries
 from app.extractions.lifecycle import OPEN
 from app.extractions.models import Extraction, Segment
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.videos.models import Video
 
 RECENT_MOST = 200

@@ -13,11 +13,11 @@ import structlog
 from app import metrics
 from app.database import open_session
 from app.errors import ServiceError
-from app.extractions import admission, lifecycle, results, segment_lifecycle, tasks
+from app.extractions import admission, lifecycle, results, segment_lifecycle, tasks, work_lifecycle
+from app.extractions.claims import Range
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Step
 from app.extractions.results import Origin, Rows
-from app.extractions.segment_lifecycle import Range
 from app.extractions.tasks import Task
 from app.settings import get_settings
 from app.storage import Storage, get_storage
@@ -116,7 +116,7 @@ def _decode(lease: Lease, storage: Storage) -> None:
             ranges = _ranges(plan, facts)
             first = outcome.persist(
                 lease,
-                lambda session: segment_lifecycle.cut(
+                lambda session: work_lifecycle.cut(
                     session,
                     claim,
                     media=_source(task, facts),
@@ -149,7 +149,7 @@ def _answer_from_before(lease: Lease, storage: Storage, task: Task, plan: Plan, 
         return False
     outcome.persist(
         lease,
-        lambda session: segment_lifecycle.answer_from_before(
+        lambda session: work_lifecycle.answer_from_before(
             session,
             claim,
             archive,
@@ -229,14 +229,14 @@ def _take_frames(
     if collected.path == "linear" and claim.range != Range():
         # The index has promised too much. What a linear decode tells of damage it tells of the whole.
         with lease.handing_over():
-            lease.claim = outcome.persist(lease, lambda session: segment_lifecycle.uncut(session, claim))
+            lease.claim = outcome.persist(lease, lambda session: work_lifecycle.uncut(session, claim))
         return _take_frames(lease, storage, jail, plan, facts, source=source)
     origin = Origin(source=source, engine={**facts.engine, "path": collected.path})
     results.write_rows(storage, place, Rows(origin, collected.rows, collected.thumbnail_bytes))
     with lease.handing_over():
         join = outcome.persist(
             lease,
-            lambda session: segment_lifecycle.finish_frames(
+            lambda session: work_lifecycle.finish_frames(
                 session,
                 claim,
                 frames=len(collected.rows),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.database import open_session
 from app.extractions import admission
-from app.extractions.segment_lifecycle import Claim
+from app.extractions.claims import Claim
 from app.extractions.tasks import Task
 from app.outbound import get_outbound
 from app.storage import Storage

@@ -8,7 +8,7 @@ import structlog
 
 from app import metrics
 from app.database import open_session
-from app.extractions import lifecycle, results, segment_lifecycle, tasks
+from app.extractions import lifecycle, results, tasks, work_lifecycle
 from app.extractions.results import Origin, Rows
 from app.extractions.tasks import FinishedFrames, Task
 from app.storage import Storage
@@ -30,7 +30,7 @@ def join(lease: Lease, storage: Storage) -> None:
         task = tasks.task_of(session, claim)
         segments = tasks.finished_segments(session, claim)
     archive = write_archive(lease, storage, task, segments)
-    outcome.persist(lease, lambda session: segment_lifecycle.finish_join(session, claim, archive))
+    outcome.persist(lease, lambda session: work_lifecycle.finish_join(session, claim, archive))
     logger.info("extraction completed", frames=archive.frames, archive_bytes=archive.size_bytes)
     # The archive holds them now.
     for segment in segments:

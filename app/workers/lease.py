@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import open_session
 from app.extractions import lifecycle, segment_lifecycle
+from app.extractions.claims import Claim
 from app.extractions.errors import LeaseLost
-from app.extractions.segment_lifecycle import Claim
 from app.settings import get_settings
 
 logger = structlog.get_logger()

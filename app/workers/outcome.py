@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.database import DATABASE_AWAY, open_session
 from app.errors import ServiceError
 from app.extractions import segment_lifecycle, tasks
+from app.extractions.claims import Claim
 from app.extractions.errors import LeaseLost
-from app.extractions.segment_lifecycle import Claim
 from app.storage import Storage
 from app.workers.lease import Lease
 from fotograma.errors import Cancelled, FotogramaError

@@ -3,9 +3,9 @@
 from fractions import Fraction
 
 from app.database import open_session
-from app.extractions import lifecycle, segment_lifecycle
+from app.extractions import lifecycle, segment_lifecycle, work_lifecycle
+from app.extractions.claims import Claim, Range
 from app.extractions.models import Extraction, Segment
-from app.extractions.segment_lifecycle import Claim, Range
 from fotograma.packets import PacketIndex
 
 
@@ -18,7 +18,7 @@ def claim(worker: str = "test") -> Claim | None:
 def cut(held: Claim, *ranges: Range) -> Claim:
     """End its probe and cut the extraction."""
     with open_session() as session:
-        first = segment_lifecycle.cut(
+        first = work_lifecycle.cut(
             session,
             held,
             media={},
@@ -33,13 +33,13 @@ def cut(held: Claim, *ranges: Range) -> Claim:
 def finish_frames(held: Claim, *, frames: int = 1) -> Claim | None:
     """Its entries are there; the claim of the join where it was the last."""
     with open_session() as session:
-        return segment_lifecycle.finish_frames(session, held, frames=frames, entries_bytes=5, warnings=[])
+        return work_lifecycle.finish_frames(session, held, frames=frames, entries_bytes=5, warnings=[])
 
 
 def finish_join(held: Claim) -> None:
     """The archive is there."""
     with open_session() as session:
-        segment_lifecycle.finish_join(session, held, archive_of(held))
+        work_lifecycle.finish_join(session, held, archive_of(held))
 
 
 def fail(held: Claim, code: str) -> None:

@@ -22,11 +22,11 @@ from sqlalchemy.orm import Session
 from app import task_queue
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import lifecycle, queries, segment_lifecycle, turns
+from app.extractions import lifecycle, listing, segment_lifecycle, turns, work_lifecycle
+from app.extractions.claims import Claim, Range
 from app.extractions.errors import ExtractionEnded, LeaseLost
 from app.extractions.models import Extraction, Segment, Status, Step
-from app.extractions.queries import Progress
-from app.extractions.segment_lifecycle import Claim, Range
+from app.extractions.states import Progress
 from app.notifications.models import Email
 from app.videos.models import Video
 from tests.app.extractions import holding
@@ -209,7 +209,7 @@ class Game(RuleBasedStateMachine):
         with open_session() as session:
             now = Tables.of(session, self.users)
             pages = [
-                queries.list_videos(session, user_id=user.id, status=None, cursor=None, limit=200)
+                listing.list_videos(session, user_id=user.id, status=None, cursor=None, limit=200)
                 for user in self.users
             ]
         for page in pages:
@@ -345,20 +345,20 @@ class Game(RuleBasedStateMachine):
         claim, done = worker.claim, self.frames_of[worker.claim.segment_id]
         join = self._move(
             worker,
-            lambda session: segment_lifecycle.finish_frames(session, claim, frames=done, entries_bytes=5, warnings=[]),
+            lambda session: work_lifecycle.finish_frames(session, claim, frames=done, entries_bytes=5, warnings=[]),
         )
         self._goes_on(worker, join)
 
     def _finish_join(self, worker: Worker) -> None:
         claim = worker.claim
-        self._move(worker, lambda session: segment_lifecycle.finish_join(session, claim, holding.archive_of(claim)))
+        self._move(worker, lambda session: work_lifecycle.finish_join(session, claim, holding.archive_of(claim)))
         worker.holds = False
 
     def _uncut(self, worker: Worker, frames: int) -> None:
         claim = worker.claim
         if claim.step != Step.FRAMES or claim.range == Range():
             return
-        if whole := self._move(worker, lambda session: segment_lifecycle.uncut(session, claim)):
+        if whole := self._move(worker, lambda session: work_lifecycle.uncut(session, claim)):
             self._nobody_holds(claim.video_id)
             self._goes_on(worker, whole)
             self.frames_of[claim.segment_id] = frames
@@ -368,7 +368,7 @@ class Game(RuleBasedStateMachine):
         marks = [None, *range(1, len(frames)), None]
         first = self._move(
             worker,
-            lambda session: segment_lifecycle.cut(
+            lambda session: work_lifecycle.cut(
                 session,
                 claim,
                 media={},

@@ -11,11 +11,11 @@ from sqlalchemy import update
 
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import lifecycle, queries, segment_lifecycle
+from app.extractions import lifecycle, queries, segment_lifecycle, work_lifecycle
+from app.extractions.claims import Claim, Range
 from app.extractions.models import Segment
 from app.extractions.progress import seconds_left
-from app.extractions.queries import Progress
-from app.extractions.segment_lifecycle import Claim, Range
+from app.extractions.states import Progress
 from tests.app.extractions.holding import archive_of, claim, fail, finish_frames
 
 HEARTBEAT_SECONDS = 3.0
@@ -94,7 +94,7 @@ def tell(held: Claim, frames_done: int) -> None:
 def cut_in_two(held: Claim) -> Claim:
     """End the probe: two parts of 10 frames each."""
     with open_session() as session:
-        first = segment_lifecycle.cut(
+        first = work_lifecycle.cut(
             session,
             held,
             media={},
@@ -148,14 +148,14 @@ def test_progress_outlives_an_index_that_promised_too_much(user: User, ask, watc
     tell(second, 10)
     watch(asked.extraction_id)
     with open_session() as session:
-        whole = segment_lifecycle.uncut(session, first)
+        whole = work_lifecycle.uncut(session, first)
     watch(asked.extraction_id)
     tell(whole, 2)
     watch(asked.extraction_id)
     join = finish_frames(whole, frames=12)
     watch(asked.extraction_id)
     with open_session() as session:
-        segment_lifecycle.finish_join(session, join, archive_of(join))
+        work_lifecycle.finish_join(session, join, archive_of(join))
     looks = watch(asked.extraction_id)
 
     assert is_true(looks)

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from app.accounts.models import User
 from app.database import new_id, open_session
 from app.errors import Unauthenticated
-from app.extractions import admission, lifecycle, queries, retention, segment_lifecycle
+from app.extractions import admission, lifecycle, queries, retention, segment_lifecycle, work_lifecycle
 from app.extractions.models import Extraction, Status
 from app.notifications.models import Email
 from app.storage import Storage
@@ -110,7 +110,7 @@ def test_of_a_completed_extraction_the_archive_stays_with_its_rows_and_thumbnail
     retention.remove_leftovers(storage)
     before = {*storage.list(f"results/{asked.extraction_id}")}
     with open_session() as session:
-        segment_lifecycle.finish_join(session, join, archive_of(join))
+        work_lifecycle.finish_join(session, join, archive_of(join))
     retention.remove_leftovers(storage)
 
     assert before == of_segment | of_join
@@ -135,7 +135,7 @@ def complete(user: User, ask, storage: Storage) -> Video:
     join = finish_frames(cut(claim()))
     put(storage, join.place.archive)
     with open_session() as session:
-        segment_lifecycle.finish_join(session, join, archive_of(join))
+        work_lifecycle.finish_join(session, join, archive_of(join))
     return video
 
 

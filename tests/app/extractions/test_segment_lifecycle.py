@@ -10,10 +10,11 @@ from sqlalchemy import func, select, text, update
 
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import lifecycle, queries, segment_lifecycle, tasks
+from app.extractions import lifecycle, queries, segment_lifecycle, tasks, work_lifecycle
+from app.extractions.claims import Claim, Range
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Extraction, Segment, Status, Step
-from app.extractions.segment_lifecycle import LOSSES, Claim, Range
+from app.extractions.segment_lifecycle import LOSSES
 from app.notifications.models import Email
 from app.settings import get_settings
 from tests.app.extractions.holding import (
@@ -176,13 +177,13 @@ class TestClaims:
 LATE: dict[str, Callable[[Any, Claim], object]] = {
     "heartbeat": lambda session, held: segment_lifecycle.keep_lease(session, held, frames_done=99),
     "give back": segment_lifecycle.give_back,
-    "cut": lambda session, held: segment_lifecycle.cut(
+    "cut": lambda session, held: work_lifecycle.cut(
         session, held, media={"late": True}, packet_index=b"late", ranges=TWO, frames_total=99
     ),
-    "frames": lambda session, held: segment_lifecycle.finish_frames(
+    "frames": lambda session, held: work_lifecycle.finish_frames(
         session, held, frames=99, entries_bytes=99, warnings=[]
     ),
-    "join": lambda session, held: segment_lifecycle.finish_join(session, held, archive_of(held)),
+    "join": lambda session, held: work_lifecycle.finish_join(session, held, archive_of(held)),
     "input": lambda session, held: segment_lifecycle.fail(session, held, code="NOT_A_VIDEO", message="late"),
     "crash": lambda session, held: segment_lifecycle.fail(session, held, code="DECODER_CRASHED", message="late"),
     "infra": lambda session, held: segment_lifecycle.fail(session, held, code="STORAGE_UNAVAILABLE", message="late"),
@@ -298,7 +299,7 @@ class TestEnding:
         asked = ask(user, plan=None)
         held = claim()
         with open_session() as session:
-            nothing = segment_lifecycle.cut(
+            nothing = work_lifecycle.cut(
                 session, held, media={"width": 2}, packet_index=b"index", ranges=[Range()], frames_total=None
             )
         with open_session() as session:
@@ -415,7 +416,7 @@ def test_sweeps_ends_cancels_and_deletes_at_once_never_deadlock(user: User, ask)
             return None
 
         def finish(session, one: Claim) -> None:
-            segment_lifecycle.finish_frames(session, one, frames=1, entries_bytes=1, warnings=[])
+            work_lifecycle.finish_frames(session, one, frames=1, entries_bytes=1, warnings=[])
 
         def give_up(session, one: Claim) -> None:
             segment_lifecycle.fail(session, one, code="NO_FRAMES", message="none")

@@ -10,7 +10,7 @@ import pytest
 from app.accounts.models import User
 from app.database import open_session
 from app.extractions import admission
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.settings import get_settings
 from app.storage import Storage
 from app.videos import lifecycle as videos

@@ -14,7 +14,7 @@ from app.database import Base, get_engine, open_session
 from app.extractions import lifecycle, queries, retention, segment_lifecycle
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Extraction
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.local_stack import postgres
 from app.settings import get_settings
 from app.storage import Storage

@@ -19,7 +19,7 @@ from app.api.schemas import VideoView
 from app.database import open_session
 from app.extractions import lifecycle, queries, segment_lifecycle
 from app.extractions.models import Extraction, Segment, Status
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.notifications.models import Email
 from app.storage import Storage
 from app.workers.extraction import work_on_next_segment

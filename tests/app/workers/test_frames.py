@@ -19,7 +19,7 @@ from app.database import open_session
 from app.extractions import retention, selection
 from app.extractions.frames import FrameReader
 from app.extractions.models import Segment, Status
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.storage import Storage
 from app.videos.models import Video
 from app.workers.extraction import work_on_next_segment

@@ -10,10 +10,10 @@ from sqlalchemy import select
 
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import admission, lifecycle, queries, segment_lifecycle, tasks
+from app.extractions import admission, lifecycle, queries, segment_lifecycle, tasks, work_lifecycle
 from app.extractions.errors import LeaseLost
 from app.extractions.models import Segment, Status
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.storage import Storage
 from app.videos import upload_lifecycle
 from app.videos.models import UploadPart
@@ -117,7 +117,7 @@ def test_two_holders_make_one_video_of_it(arrive, clip: Clip, storage: Storage):
         segment_lifecycle.give_back(session, slow)
     work()
     with pytest.raises(LeaseLost), open_session() as session:
-        segment_lifecycle.record_source(
+        work_lifecycle.record_source(
             session, slow, object_key=late.object_key, size_bytes=late.size_bytes, sha256="of another"
         )
     state = state_of(asked)

@@ -10,7 +10,7 @@ from sqlalchemy import func, text, update
 from app import task_queue
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import lifecycle, segment_lifecycle
+from app.extractions import lifecycle, segment_lifecycle, work_lifecycle
 from app.extractions.models import Segment, Status
 from app.settings import get_settings
 from app.storage import Storage
@@ -119,7 +119,7 @@ def test_the_parts_of_a_running_extraction_are_all_rung_for(submit, clip: Clip, 
     with open_session() as session:
         ranges = [segment_lifecycle.Range(number, number + 1) for number in range(parts)]
         claim = claim_one()
-        segment_lifecycle.cut(session, claim, media={}, packet_index=b"", ranges=ranges, frames_total=parts)
+        work_lifecycle.cut(session, claim, media={}, packet_index=b"", ranges=ranges, frames_total=parts)
     take_rings()
     maintenance.sweep()
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app.database import open_session
 from app.extractions import lifecycle, queries, retention
 from app.extractions.models import Extraction, Segment, Step
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.notifications.models import Email
 from app.storage import Storage
 from app.workers.extraction import work_on_next_segment

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.database import open_session
 from app.extractions import queries
 from app.extractions.models import Segment, Status
-from app.extractions.queries import VideoState
+from app.extractions.states import VideoState
 from app.settings import Settings, get_settings
 from app.storage import OPENERS, Storage, StorageUnavailable, get_storage
 from app.storage.local import open_local_storage
