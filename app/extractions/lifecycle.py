@@ -4,8 +4,8 @@
        │                   ├─────fail─────────> FAILED
        └──────cancel───────┴──────────────────> CANCELLED
 
-The work itself moves in `segment_lifecycle` and `work_lifecycle`; here an extraction begins and ends, and what ends it also
-owes mail and calls, in the same transaction.
+The work itself moves in `segment_lifecycle` and `work_lifecycle`; here an extraction begins and ends, and what ends it
+also owes mail and calls, in the same transaction.
 """
 
 import uuid
