@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 # A request that stands still for so long is tried again. The whole of one may take as long as bytes come.
 STILL = datetime.timedelta(seconds=30)
+# Each pause is drawn between the first one and `base` times the last: about 24 s in all. obstore does not read
+# Retry-After: with a store that throttles, these pauses are all the patience there is.
 RETRY: "RetryConfig" = {
-    "max_retries": 10,
+    "max_retries": 12,
     "backoff": {
         "init_backoff": datetime.timedelta(milliseconds=200),
         "max_backoff": datetime.timedelta(seconds=5),
-        "base": 2,
+        "base": 3,
     },
-    # A user waits, or a lease is held: what is away for longer is tried again by them.
-    "retry_timeout": datetime.timedelta(seconds=30),
+    # More than STILL, so that what stood still is asked for again. A user waits, or a lease is held: what is away for
+    # longer is tried again by them.
+    "retry_timeout": datetime.timedelta(seconds=45),
 }
 
 ENDPOINTS = {

@@ -141,8 +141,7 @@ class Promises:
         assert not [*self.service.temporary.iterdir()]
 
     def _storage_is_as_told(self) -> bool:
-        files = (path for path in self.service.objects.rglob("*") if path.is_file())
-        keys = {path.relative_to(self.service.objects).as_posix() for path in files}
+        keys = self.service.object_keys()
         videos = self.service.rows("SELECT object_key FROM videos")
         archives = self.service.rows("SELECT archive_key FROM extractions WHERE archive_key IS NOT NULL")
         told = {key for (key,) in videos}

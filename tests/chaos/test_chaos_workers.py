@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -11,7 +10,6 @@ import pytest
 
 from tests.chaos.promises import Note, Promises
 from tests.clips import Clip
-from tests.conftest import needs
 from tests.end_to_end.service import QUICK, Person, Service, all_gone, connect, decoders
 from tests.waiting import wait_until
 
@@ -178,24 +176,6 @@ def test_a_video_that_kills_its_decoder_each_time_is_given_up_alone(
     assert all(worker.is_running() for worker in workers)
     for video in others:
         other.wait_for(video, "COMPLETED")
-    promises.check()
-
-
-@long
-@pytest.mark.parametrize("hours", ["+1h", "-1h"])
-def test_a_worker_with_a_wrong_clock_harms_nothing(
-    service: Service, person: Person, long_clip: Clip, hours: str, promises: Promises
-):
-    """Leases run by the database's clock: a worker an hour off neither takes what others hold nor loses its own."""
-    libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
-    needs(libraries, "libfaketime")
-    wrong = {"LD_PRELOAD": str(libraries[0]), "FAKETIME": hours, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    service.start_workers()
-    service.start_workers(**wrong)
-    videos = [person.upload(long_clip.path, plan=f'{{"mode": "every_nth", "n": {nth}}}') for nth in (1, 2, 3, 4)]
-    done = [person.wait_for(video, "COMPLETED", within_seconds=200) for video in videos]
-
-    assert [counters_of(service, video) for video in done] == [(0, 0, 0)] * 4
     promises.check()
 
 

@@ -15,6 +15,7 @@ import redis
 
 from app.local_stack import broker, postgres
 from app.local_stack.processes import PROJECT, Part, Process, free_port
+from app.storage import Storage
 from tests.conftest import PASSWORD, Inbox, command
 from tests.waiting import wait_until
 
@@ -43,6 +44,8 @@ class Service:
     inbox: Inbox
     more: dict[str, str] = field(default_factory=dict)
     """Settings in place of those that this would give it."""
+    storage: Storage | None = None
+    """Where its objects are, if they are no files of ours."""
     port: int = field(default_factory=free_port)
     processes: dict[str, Process] = field(default_factory=dict)
     workers: list[Process] = field(default_factory=list)
@@ -79,6 +82,12 @@ class Service:
     def objects(self) -> Path:
         """Where the storage keeps its files."""
         return self.folder / "objects"
+
+    def object_keys(self) -> set[str]:
+        """Of all objects that there are, asked past whatever lies between the storage and the service."""
+        if self.storage is not None:
+            return {*self.storage.list("")}
+        return {path.relative_to(self.objects).as_posix() for path in self.objects.rglob("*") if path.is_file()}
 
     @property
     def temporary(self) -> Path:

@@ -1,7 +1,8 @@
-"""A way to a store on which requests fail: it answers errors in its place, and cuts answers in the middle."""
+"""A way to a store on which requests fail: it answers errors in its place or not at all, and cuts bodies in two."""
 
 import http.client
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -21,9 +22,17 @@ class Faults:
         self.failing = 0.0
         """Which part of the requests is answered with 500 or 503, before or after it was done."""
         self.throttled = 0
-        """How many of the next requests are answered with 429 and Retry-After."""
+        """How many of the next requests are answered with `throttled_status` and Retry-After."""
+        self.throttled_status = 429
+        self.retry_after_seconds = 1
         self.cut = 0.0
         """Which part of the answers with a body breaks off in its middle."""
+        self.cut_uploads: re.Pattern[str] | None = None
+        """Of which requests only half of the body is taken before the connection is lost, by method, path and query."""
+        self.silent = 0.0
+        """Which part of the requests is taken and never answered."""
+        self.throttled_until = 0.0
+        """Until when, by the monotonic clock, all requests are answered with `throttled_status` and Retry-After."""
         self.delay_seconds = 0.0
         self.requests: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -31,6 +40,7 @@ class Faults:
         """Of bodies, by direction: `up` and `down`."""
         self.random = random.Random(seed)
         self.lock = threading.Lock()
+        self.ended = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Request)
         self._server.faults = self
         self.port = int(self._server.server_address[1])
@@ -42,6 +52,7 @@ class Faults:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ended.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -74,16 +85,28 @@ class _Request(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _pass_on(self, faults: Faults) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        size = int(self.headers.get("Content-Length", 0))
+        if faults.cut_uploads and faults.cut_uploads.search(f"{self.command} {self.path}"):
+            self.rfile.read(size // 2)
+            with faults.lock:
+                faults.faults["cut upload"] += 1
+            self.close_connection = True
+            return
+        body = self.rfile.read(size)
         time.sleep(faults.delay_seconds)
         with faults.lock:
             faults.requests[self.command] += 1
             faults.bytes_sent["up"] += len(body)
-            throttled = faults.throttled > 0
-            faults.throttled -= throttled
+            counted = faults.throttled > 0
+            faults.throttled -= counted
+            throttled = counted or time.monotonic() < faults.throttled_until
             faults.faults["throttled"] += throttled
         if throttled:
-            self._refuse(429)
+            self._refuse(faults.throttled_status)
+            return
+        if faults.strike(faults.silent, "silent"):
+            faults.ended.wait()
+            self.close_connection = True
             return
         if faults.strike(faults.failing / 2, "before"):
             self._refuse(faults.random.choice((500, 503)))
@@ -117,6 +140,6 @@ class _Request(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int) -> None:
         self.send_response(status)
-        self.send_header("Retry-After", "1")
+        self.send_header("Retry-After", str(self.server.faults.retry_after_seconds))
         self.send_header("Content-Length", "0")
         self.end_headers()
