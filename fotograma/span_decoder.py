@@ -49,6 +49,8 @@ class SpanDecoder:
         self._context = video.stream.codec_context
         self._context.thread_type = "FRAME" if threads > 1 else "NONE"
         self._context.thread_count = threads
+        # What it would only conceal is told: then the whole video is decoded from its beginning, as it conceals that.
+        self._context.options = {**self._context.options, "err_detect": "explode"}
         self._framing = Framing.of(self._context.name, self._context.extradata)
         self._packets: Iterator[Any] = video.packets()
         self._next = len(index) if at_end else 0

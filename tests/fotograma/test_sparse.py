@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from fotograma import decoding, linear
+from fotograma import decoding, linear, sparse
 from fotograma.limits import Limits
 from fotograma.packets import DISCARD, KEY, PacketIndex
 from fotograma.plan import Plan
@@ -21,6 +21,7 @@ from fotograma.readers import DescriptorReader
 from fotograma.records import Finished, Picture, Warned
 from fotograma.spans import Span, is_regular, merged, spans
 from fotograma.work import Work
+from tests import broken_clips
 from tests.clips import Pixels
 from tests.fotograma.conftest import Draw, Take
 from tests.pictures import write_clip
@@ -301,3 +302,16 @@ def test_an_index_is_believed_only_where_it_is_regular(packets: list[tuple[int, 
 def test_times_that_turn_back_are_believed_only_of_codecs_that_reorder() -> None:
     assert is_regular(OPEN, codec="h264", container="mov")
     assert not is_regular(OPEN, codec="vp9", container="mov")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_that_no_decoder_notices_gives_the_same_bits_too(seed: int, tmp_path: Path) -> None:
+    whole = draw_moving(tmp_path, codec="libvpx", container="webm", gop=60)
+    flipped = broken_clips.flip_bits(whole, tmp_path / "flipped.webm", flips=4, first=0.3, last=0.8, seed=seed)
+
+    with probed(flipped) as ask:
+        fast, _, path = split(sparse.pictures(ask({"mode": "all", "checksums": True})))
+        whole_way, _, _ = split(linear.pictures(ask({"mode": "all", "checksums": True}), skip=0))
+
+    assert path == "sparse"
+    assert [picture.md5 for picture in fast] == [picture.md5 for picture in whole_way]
