@@ -1,23 +1,28 @@
 """PostgreSQL: the truth and the queue of record."""
 
 import datetime
+import socket
+import struct
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import psycopg
 import uuid_utils.compat
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
+from psycopg.waiting import READY_NONE
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, Text, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.settings import get_settings
 
@@ -31,15 +36,22 @@ NAMES = {
 }
 
 
-# A statement is given up by the server after this, and by us a little later where the server does not.
+# A statement is given up by the server after this, and by us a little later where the server does not, though it is
+# there (`_while_there`).
 STATEMENT_SECONDS = 15
 # With the two seconds that a new connection then may take, a frozen server is told within 3 s.
 PING_SECONDS = 0.8
+# A statement may be slow. Once it is, the server is asked whether it is there at all, and has so long to say so.
+SLOW_SECONDS = 1.0
+LOOK_SECONDS = 1.5
+# Asks whether there will be encryption: each PostgreSQL answers, whoever asks, before it wants to know who.
+ENCRYPTION_REQUEST = struct.pack("!ii", 8, 80877103)
 
 # What is raised while PostgreSQL can't be reached.
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 WAITING_CALLS = "calls after commit"
+FRESH = "fresh"
 
 
 class Base(DeclarativeBase):
@@ -68,7 +80,6 @@ def get_engine() -> Engine:
         pool_size=settings.db_pool_size,
         max_overflow=5,
         pool_timeout=2,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": 2,
             "application_name": "fotograma",
@@ -80,6 +91,7 @@ def get_engine() -> Engine:
         },
     )
     event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "checkout", _ping)
     return engine
 
 
@@ -105,21 +117,81 @@ def _connect(_: Dialect, __: object, words: tuple[str, ...], parameters: dict[st
         raise
 
 
+def _ping(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+    """Whether a connection of the pool still works, asked each time before it is used. SQLAlchemy's own would look like
+    any statement of a reader."""
+    if record.info.setdefault(FRESH, True):
+        record.info[FRESH] = False
+        return
+    try:
+        cast(_Connection, connection).ping()
+    except psycopg.Error as error:
+        # The others of the pool have most likely gone with it.
+        raise InvalidatePoolError from error
+
+
 class _Connection(psycopg.Connection[Any]):
     """Closes itself when the server stays silent; a frozen server's kernel goes on acknowledging, so that ours would
     wait for ever."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Let a statement run until it is answered, or raise `OperationalError`."""
-        # The pool's ping, which comes before each use, is the one statement outside a transaction.
-        seconds = PING_SECONDS if self.autocommit else STATEMENT_SECONDS + 1
         try:
-            return super().wait(gen, interval, timeout or seconds)
+            if self._is_pinging:
+                return super().wait(gen, interval, timeout or PING_SECONDS)
+            return super().wait(self._while_there(gen), interval, timeout or STATEMENT_SECONDS + 1)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 # The answer may still come, to the wrong question.
                 self.pgconn.finish()
             raise
+
+    _is_pinging = False
+
+    def ping(self) -> None:
+        """Raise unless the server answers at once."""
+        self._is_pinging = self.autocommit = True
+        try:
+            self.execute("SELECT 1")
+        finally:
+            self._is_pinging = False
+            if not self.closed:
+                self.autocommit = False
+
+    def _while_there(self, gen: PQGen[RV]) -> PQGen[RV]:
+        """The same, given up as soon as nobody is there who could answer."""
+        global _silent_at
+        look_at = time.monotonic() + SLOW_SECONDS
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready == READY_NONE and time.monotonic() > look_at:
+                    if not self._is_there():
+                        _silent_at = time.monotonic()
+                        raise psycopg.OperationalError("the server is silent")
+                    look_at = time.monotonic() + SLOW_SECONDS
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            answer: RV = end.value
+            return answer
+
+    def _is_there(self) -> bool:
+        """Whether the server says anything at all to a newcomer."""
+        host = (self.pgconn.hostaddr or self.pgconn.host).decode()
+        port = int(self.pgconn.port)
+        try:
+            if host.startswith("/"):
+                newcomer = socket.socket(socket.AF_UNIX)
+                newcomer.settimeout(LOOK_SECONDS)
+                newcomer.connect(f"{host}/.s.PGSQL.{port}")
+            else:
+                newcomer = socket.create_connection((host, port), timeout=LOOK_SECONDS)
+            with newcomer:
+                newcomer.sendall(ENCRYPTION_REQUEST)
+                return bool(newcomer.recv(1))
+        except OSError:
+            return False
 
 
 @contextmanager
@@ -130,9 +202,23 @@ def open_session() -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def open_reader() -> Iterator[Session]:
+    """For what only looks: each statement stands by itself, so that there is no transaction to begin and to end, which
+    would be three ways to the server for one."""
+    _asking.since = time.monotonic()
+    with _reader_factory()() as session:
+        yield session
+
+
 @lru_cache
 def _session_factory() -> sessionmaker[Session]:
     return sessionmaker(get_engine(), expire_on_commit=False)
+
+
+@lru_cache
+def _reader_factory() -> sessionmaker[Session]:
+    return sessionmaker(get_engine().execution_options(isolation_level="AUTOCOMMIT"), autoflush=False)
 
 
 def after_commit(session: Session, call: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
 """The words endpoints ask for: a session, the user, the settings, the storage."""
 
 import uuid
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bind_contextvars
 
 from app.accounts import access_tokens, key_lifecycle, queries, session_lifecycle
+from app.accounts.access_tokens import AccessToken
 from app.accounts.credentials import KEY_PREFIX, Credential, KeyToken, Scope, SessionToken, hash_of
 from app.accounts.errors import ScopeMissing, TooManyRequests
 from app.accounts.models import User
 from app.accounts.queries import Asker
 from app.accounts.request_limit import Count, Policy, count_request
 from app.api import session_cookie
-from app.database import open_session
+from app.database import open_reader, open_session
 from app.errors import Unauthenticated
 from app.settings import Settings, get_settings
 from app.storage import Storage, get_storage
@@ -49,6 +50,21 @@ def get_session() -> Iterator[Session]:
 
 # With scope="function" the commit comes before the answer, so that what was answered is true.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def look(read: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a read gives, and nothing is changed: on one thread from beginning to end, where a session as a dependency
+    is begun on one, used on another and ended on a third."""
+
+    def reading() -> T:
+        with open_reader() as session:
+            return read(session, *args, **kwargs)
+
+    return await run_in_threadpool(reading)
+
 
 bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
 cookie = APIKeyCookie(name=session_cookie.NAME, auto_error=False)
@@ -91,12 +107,14 @@ def _policy_of(request: Request) -> Policy:
 
 def _ask(credential: Credential, policy: Policy) -> tuple[Asker, bool, Count]:
     # A transaction of its own: an upload or a stream of events must not hold a connection for as long as it lasts.
-    with open_session() as session:
+    # Of keys and cookies it is noted that they are used; with a token nothing is.
+    opened = open_reader() if isinstance(credential, AccessToken) else open_session()
+    with opened as session:
         asker = queries.asker(session, credential)
         if asker.key is not None:
             key_lifecycle.note_use(asker.key)
-        opened = asker.browser_session
-        goes_on = opened is not None and session_lifecycle.extend(opened)
+        browser = asker.browser_session
+        goes_on = browser is not None and session_lifecycle.extend(browser)
     return asker, goes_on, count_request(asker.user.id, policy)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 
 from app.api import archives
-from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep
+from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep, look
 from app.api.error_responses import documented
 from app.api.plans import BadPlan, plan_of_json
 from app.api.schemas import EstimateView, ExtractionView, LinkView
@@ -36,9 +36,9 @@ PlanJson = Annotated[
 
 
 @router.get("/videos/{video_id}/extractions", response_model=list[ExtractionView], responses=documented(VideoNotFound))
-def list_extractions(video: CurrentVideo, session: SessionDep) -> list[ExtractionState]:
+async def list_extractions(video_id: uuid.UUID, user: CurrentUser) -> list[ExtractionState]:
     """All extractions of a video, newest first."""
-    return queries.list_extractions(session, video)
+    return await look(queries.list_extractions, video_id, user_id=user.id)
 
 
 @router.post(
@@ -65,9 +65,9 @@ def estimate_extraction(video: CurrentVideo, plan: PlanJson) -> Estimate:
 
 
 @router.get("/extractions/{extraction_id}", response_model=ExtractionView, responses=documented(ExtractionNotFound))
-def get_extraction(extraction_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> ExtractionState:
+async def get_extraction(extraction_id: uuid.UUID, user: CurrentUser) -> ExtractionState:
     """One extraction and how far it is."""
-    return queries.extraction_state(session, extraction_id, user_id=user.id)
+    return await look(queries.extraction_state, extraction_id, user_id=user.id)
 
 
 @router.post(

@@ -4,6 +4,7 @@ The server underneath reads on for as long as a client sends, whether the applic
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -13,6 +14,8 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import get_settings
 
 # An ordinary client reads the answer only once it has sent some more; a deaf one would send for ever.
 DISCARD_MAX_BYTES = 2**20
@@ -26,6 +29,9 @@ BATCH_PIECES = 4096
 
 # Apart from the threads that answer all other requests: slow storage must not hold those up.
 UPLOAD_THREADS = CapacityLimiter(16)
+# Bytes that go to this machine's disk want its cores, to be parsed, hashed and copied. A few threads fill the disk as
+# fast as many do, and many would keep all answers waiting.
+DISK_THREADS = CapacityLimiter(max(2, (os.cpu_count() or 1) // 2))
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +40,12 @@ T = TypeVar("T")
 async def in_upload_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a call gives that may wait for storage or database."""
     return await to_thread.run_sync(lambda: call(*args, **kwargs), limiter=UPLOAD_THREADS)
+
+
+async def in_byte_thread(call: Callable[[bytes], object], data: bytes) -> None:
+    """Have a piece of a body worked on and stored."""
+    is_disk = get_settings().storage_url.startswith("file:")
+    await to_thread.run_sync(call, data, limiter=DISK_THREADS if is_disk else UPLOAD_THREADS)
 
 
 async def batches(request: Request, *, longest: timedelta) -> AsyncIterator[bytes]:

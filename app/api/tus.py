@@ -10,7 +10,7 @@ from app.api import tus_headers
 from app.api.dependencies import CurrentUser, SessionDep, StorageDep
 from app.api.error_responses import documented
 from app.api.plans import BadPlan, plan_of_form
-from app.api.request_body import batches, in_upload_thread
+from app.api.request_body import batches, in_byte_thread, in_upload_thread
 from app.database import open_session
 from app.errors import Unauthenticated
 from app.extractions import admission
@@ -171,7 +171,7 @@ async def _receive(
         if int(request.headers.get("Content-Length", 0)) > upload.size_bytes - upload.offset_bytes:
             raise VideoTooLarge("That is more than the Upload-Length which was announced.")
         async for batch in batches(request, longest=UPLOAD_LONGEST):
-            await in_upload_thread(writer.write, batch)
+            await in_byte_thread(writer.write, batch)
         is_whole = True
     finally:
         with CancelScope(shield=True):

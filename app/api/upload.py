@@ -14,7 +14,7 @@ from app.api.dependencies import CurrentUser, StorageDep
 from app.api.error_responses import documented
 from app.api.multipart import FORM_MAX_BYTES, FieldRepeated, Form, FormTooLarge, NoFile
 from app.api.plans import BadPlan, plan_of_form
-from app.api.request_body import batches, in_upload_thread
+from app.api.request_body import batches, in_byte_thread, in_upload_thread
 from app.api.schemas import VideoView
 from app.database import DATABASE_AWAY, open_session
 from app.errors import Unauthenticated
@@ -158,7 +158,7 @@ async def _store(request: Request, storage: Storage, form: Form, *, upload: Uplo
     async with contextmanager_in_threadpool(writing) as writer:
         arrival = _Arrival(form, writer, upload=upload, room=room, user=user)
         async for batch in batches(request, longest=lifecycle.UPLOAD_LONGEST):
-            await in_upload_thread(arrival.take, batch)
+            await in_byte_thread(arrival.take, batch)
         arrival.end()
     return arrival
 

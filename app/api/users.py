@@ -106,7 +106,7 @@ def sign_up(session: SessionDep, new: NewUser, response: Response) -> User:
 
 
 @router.get("/me", response_model=UserView, responses=documented(Unauthenticated))
-def read_me(user: CurrentUser) -> User:
+async def read_me(user: CurrentUser) -> User:
     """The account that is signed in."""
     return user
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app import audit
 from app.api import archives
-from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep
+from app.api.dependencies import CurrentUser, CurrentVideo, SessionDep, StorageDep, look
 from app.api.error_responses import documented
 from app.api.object_responses import object_response
 from app.api.schemas import LinkView, VideoPage, VideoView
@@ -26,8 +26,7 @@ PLAYABLE = {"mp4": "video/mp4", "webm": "video/webm", "ogg": "video/ogg"}
 
 
 @router.get("/status", response_model=VideoPage, responses=documented(BadCursor))
-def list_videos(
-    session: SessionDep,
+async def list_videos(
     user: CurrentUser,
     status: Annotated[VideoStatus | None, Query(description="Only those in this state.")] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
@@ -35,13 +34,13 @@ def list_videos(
     search: Annotated[str, Query(max_length=255, description="Part of the file's name, whatever its case.")] = "",
 ) -> Page:
     """Your videos and how far they are, newest first."""
-    return listing.list_videos(session, user_id=user.id, status=status, cursor=cursor, limit=limit, search=search)
+    return await look(listing.list_videos, user_id=user.id, status=status, cursor=cursor, limit=limit, search=search)
 
 
 @router.get("/{video_id}", response_model=VideoView)
-def get_video(video_id: uuid.UUID, session: SessionDep, user: CurrentUser) -> VideoState:
+async def get_video(video_id: uuid.UUID, user: CurrentUser) -> VideoState:
     """One video and how far it is."""
-    return extractions.video_state(session, video_id, user_id=user.id)
+    return await look(extractions.video_state, video_id, user_id=user.id)
 
 
 @router.get(

@@ -52,10 +52,13 @@ def extraction_state(session: Session, extraction_id: uuid.UUID, *, user_id: uui
     return _extraction_state(row)
 
 
-def list_extractions(session: Session, video: Video) -> list[ExtractionState]:
-    """All extractions of a video, newest first."""
-    states = _extraction_states(video.user_id).where(Extraction.video_id == video.id)
+def list_extractions(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> list[ExtractionState]:
+    """All extractions of the user's video, newest first."""
+    states = _extraction_states(user_id).where(Extraction.video_id == video_id)
     rows = session.execute(states.order_by(Extraction.created_at.desc(), Extraction.id.desc())).all()
+    if not rows:
+        # None were asked for, or it is nobody's here.
+        videos.get_video(session, video_id, user_id=user_id)
     return [_extraction_state(row) for row in rows]
 
 

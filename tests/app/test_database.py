@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.database import DATABASE_AWAY, after_commit, open_session
 from app.local_stack.processes import Process
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -77,3 +78,36 @@ def test_a_frozen_server_is_told_within_three_seconds_also_to_a_crowd():
         seconds = [ask(0), *pool.map(ask, range(30))]
 
     assert max(seconds) < 3.5
+
+
+def test_a_server_that_freezes_in_the_middle_of_a_statement_is_told_within_three_seconds(
+    postgres_process: tuple[Process, dict[str, str]],
+):
+    server = psutil.Process(postgres_process[0].pid)
+
+    def ask() -> float:
+        with pytest.raises(DATABASE_AWAY), open_session() as session:
+            session.execute(text("SELECT pg_sleep(8)"))
+        return time.monotonic()
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        with open_session() as session:
+            seen = text("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(8)'")
+            wait_until(lambda: session.scalar(seen), 10)
+        family = [server, *server.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        frozen_at = time.monotonic()
+        try:
+            told_at = asking.result()
+        finally:
+            for process in family:
+                process.resume()
+
+    assert told_at - frozen_at < 3
+
+
+def test_a_slow_statement_is_waited_for():
+    with open_session() as session:
+        assert session.scalar(text("SELECT 'slow' FROM pg_sleep(2.5)")) == "slow"

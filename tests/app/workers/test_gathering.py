@@ -99,7 +99,10 @@ def test_who_asks_of_it_before_that_gets_frames_too(arrive, clip: Clip, storage:
     while work():
         pass
     with open_session() as session:
-        states = {state.extraction.id: state.extraction for state in queries.list_extractions(session, asked.video)}
+        states = {
+            state.extraction.id: state.extraction
+            for state in queries.list_extractions(session, asked.video.id, user_id=asked.video.user_id)
+        }
 
     assert (states[second.id].status, states[second.id].frames) == (Status.COMPLETED, 2)
     assert states[asked.newest.extraction.id].status == (Status.CANCELLED if is_cancelled else Status.COMPLETED)
