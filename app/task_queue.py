@@ -6,6 +6,7 @@ a few seconds until the sweep rings again, so that ringing never waits and never
 
 import queue
 import threading
+from collections.abc import Collection
 from functools import lru_cache
 
 import structlog
@@ -24,6 +25,9 @@ TASKS = (SEGMENT_TASK, EMAIL_TASK, WEBHOOK_TASK)
 
 # The broker's answer is waited for this long: a frozen one must not hold the thread that rings.
 BROKER_TIMEOUT_SECONDS = 2.0
+
+NOTE_PREFIX = "fotograma:note:"
+NOTE_SECONDS = 24 * 3600
 
 
 @lru_cache
@@ -68,6 +72,26 @@ def waiting_rings(task: str) -> int:
     """How many rings for `task` the broker holds that no worker has taken yet."""
     with get_celery().connection_for_read() as connection:
         return int(connection.default_channel.client.llen(task))
+
+
+def leave_notes(*notes: str) -> None:
+    """Keep words for whoever asks, for a while: what the database can't be told while it is away."""
+    with get_celery().connection_for_write() as connection:
+        for note in notes:
+            connection.default_channel.client.set(NOTE_PREFIX + note, 1, ex=NOTE_SECONDS)
+
+
+def find_notes(notes: Collection[str]) -> set[str]:
+    """Those of the words that somebody has left; none while the broker is away."""
+    if not notes:
+        return set()
+    try:
+        with get_celery().connection_for_read() as connection:
+            found = connection.default_channel.client.mget([NOTE_PREFIX + note for note in notes])
+    except Exception as error:
+        logger.warning("broker away, no notes found", error=str(error))
+        return set()
+    return {note for note, value in zip(notes, found, strict=True) if value is not None}
 
 
 class _Bell:

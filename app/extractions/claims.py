@@ -39,6 +39,11 @@ class Claim:
     user_id: uuid.UUID
 
     @property
+    def note_of_return(self) -> str:
+        """What its holder says by the broker who gives it back while the database is away."""
+        return f"given back {self.segment_id} {self.token}"
+
+    @property
     def place(self) -> Place:
         """Where this holder's objects go; no other holder ever writes there."""
         assert self.extraction_id is not None

@@ -105,7 +105,9 @@ def expire_leases(session: Session) -> int:
     """Segments whose worker fell silent wait again (returns how many), or are given up after too many losses."""
     silent = Segment.status == Status.PROCESSING, Segment.lease_expires_at < func.now()
     waiting_again = 0
-    for found in session.scalars(select(Segment).where(*silent).order_by(Segment.extraction_id, Segment.id)).all():
+    all_found = session.scalars(select(Segment).where(*silent).order_by(Segment.extraction_id, Segment.id)).all()
+    returned = task_queue.find_notes([claim_of(found).note_of_return for found in all_found])
+    for found in all_found:
         if found.extraction_id is not None and not lifecycle.hold(session, found.extraction_id):
             continue
         segment = session.scalars(
@@ -116,8 +118,14 @@ def expire_leases(session: Session) -> int:
         ).one_or_none()
         if segment is None:
             continue
-        segment.losses += 1
         segment.lease_expires_at = None
+        if claim_of(segment).note_of_return in returned:
+            # Told to stop while the database was away: nobody's fault.
+            segment.status = Status.PENDING
+            waiting_again += 1
+            after_commit(session, metrics.recoveries.labels("given back").inc)
+            continue
+        segment.losses += 1
         if segment.losses < LOSSES:
             segment.status = Status.PENDING
             waiting_again += 1

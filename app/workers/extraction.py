@@ -74,11 +74,13 @@ def _work_and_tell(lease: Lease, storage: Storage) -> Literal["done", "lost", "g
         outcome.drop_output(lease.claim, storage)
         return "lost"
     except Cancelled:
+        if not lease.lost:
+            # First, for a worker that must end may not come to the rest.
+            outcome.give_back(lease)
         outcome.drop_output(lease.claim, storage)
         if lease.lost:
             logger.warning("lease lost, output dropped")
             return "lost"
-        outcome.give_back(lease)
         return "given back"
     except (FotogramaError, ServiceError, OSError) as error:
         outcome.drop_output(lease.claim, storage)

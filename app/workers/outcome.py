@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app import task_queue
 from app.database import DATABASE_AWAY, open_session
 from app.errors import ServiceError
 from app.extractions import segment_lifecycle, tasks
@@ -22,7 +23,7 @@ logger = structlog.get_logger()
 # A result is worth waiting for a database that restarts; past that the lease is gone anyway.
 PERSIST_SECONDS = 30.0
 # A worker that was told to stop has ten in all, and one try against a frozen database takes three.
-GIVE_BACK_SECONDS = 4.0
+GIVE_BACK_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -48,15 +49,29 @@ def _persist_until(
 
 
 def give_back(lease: Lease) -> None:
-    """Let others have the segment, for the worker must stop; what can't be told now, the lease's end tells."""
-    deadline = time.monotonic() + GIVE_BACK_SECONDS
+    """Let others have the segment, for the worker must stop. What the database can't be told now it sees when the lease
+    runs out, and a note by the broker keeps that from being counted."""
     try:
-        _persist_until(deadline, lambda session: segment_lifecycle.give_back(session, lease.claim))
+        try:
+            with open_session() as session:
+                segment_lifecycle.give_back(session, lease.claim)
+        except DATABASE_AWAY:
+            _leave_note(lease.claim)
+            deadline = time.monotonic() + GIVE_BACK_SECONDS
+            _persist_until(deadline, lambda session: segment_lifecycle.give_back(session, lease.claim))
         logger.info("segment given back")
     except LeaseLost:
         logger.warning("lease lost")
     except DATABASE_AWAY as error:
         logger.warning("segment not given back, its lease runs out", error=str(error).splitlines()[0])
+
+
+def _leave_note(claim: Claim) -> None:
+    try:
+        task_queue.leave_notes(claim.note_of_return)
+    except Exception as error:
+        # Both away: then it counts as one loss of the five that it may have.
+        logger.warning("no note left", error=str(error))
 
 
 def fail(lease: Lease, error: FotogramaError) -> None:

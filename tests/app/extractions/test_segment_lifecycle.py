@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
+from app import task_queue
 from app.accounts.models import User
 from app.database import open_session
 from app.extractions import lifecycle, queries, segment_lifecycle, tasks, work_lifecycle
@@ -377,6 +378,20 @@ class TestTries:
         assert (extraction_of(held).status, extraction_of(held).error_code) == (Status.FAILED, "LOST")
         assert segment_of(held).status == Status.FAILED
         assert mails_of(held) == ["failed"]
+
+    def test_a_lease_of_which_the_broker_knows_that_it_was_given_back_is_not_counted(self, user: User, ask):
+        ask(user)
+        held = claim()
+        task_queue.leave_notes(held.note_of_return)
+        let_lease_run_out(held)
+
+        assert expire() == 1
+        assert (segment_of(held).status, segment_of(held).losses) == (Status.PENDING, 0)
+        # Of that holder alone: the next may be lost.
+        again = claim()
+        let_lease_run_out(again)
+        assert expire() == 1
+        assert segment_of(again).losses == 1
 
     def test_a_lease_that_is_kept_does_not_run_out(self, user: User, ask):
         ask(user)
