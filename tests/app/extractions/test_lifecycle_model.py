@@ -8,21 +8,23 @@ import datetime
 import itertools
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import ColumnElement, case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, false, func, select, update
 from sqlalchemy.orm import Session
 
 from app import task_queue
 from app.accounts.models import User
 from app.database import open_session
-from app.extractions import lifecycle, listing, segment_lifecycle, turns, work_lifecycle
+from app.extractions import lifecycle, listing, segment_lifecycle, tasks, turns, work_lifecycle
 from app.extractions.claims import Claim, Range
 from app.extractions.errors import ExtractionEnded, LeaseLost
 from app.extractions.models import Extraction, Segment, Status, Step
@@ -92,6 +94,9 @@ class Game(RuleBasedStateMachine):
         self.asked: list[Asked] = []
         self.everyone: list[Worker] = []
         self.frames_of: dict[uuid.UUID, int] = {}
+        self.told_of: dict[uuid.UUID, int] = {}
+        """The furthest that was heard of each segment."""
+        self.losses_of: Counter[uuid.UUID] = Counter()
         self.before = Tables()
         self.progress: dict[uuid.UUID, Progress] = {}
 
@@ -102,7 +107,8 @@ class Game(RuleBasedStateMachine):
         possible = {
             self.ask_for_frames: len(self._open()) < MOST_OPEN,
             self.put_an_end_to_it: len(self._open()) > 1,
-            self.claim: self._waiting(),
+            # Also where nobody waits: then there is nothing to be had.
+            self.claim: True,
             self.probe_and_cut: self._workers(step=Step.PROBE),
             self.take_frames: self._workers(step=Step.FRAMES),
             self.finish_frames: self._workers(step=Step.FRAMES),
@@ -112,6 +118,8 @@ class Game(RuleBasedStateMachine):
             self.give_back: self._workers(),
             self.come_too_late: self._workers(holds=False),
             self.fall_silent: self._workers(),
+            self.be_overtaken: self._workers(),
+            self.sweep: self._workers(),
             self.end_pauses: self._waiting(),
         }
         moves = {move.__name__: move for move, is_possible in possible.items() if is_possible}
@@ -138,15 +146,7 @@ class Game(RuleBasedStateMachine):
     # The workers
 
     def claim(self, _: Draw) -> None:
-        with open_session() as session:
-            claimable = turns.claimable(session)
-        claim = holding.claim()
-        assert (claim is None) == (claimable == 0)
-        if claim is not None:
-            was = self.before.segments[claim.segment_id]
-            assert was["status"] == Status.PENDING
-            assert claim.token == was["token"] + 1
-            self.everyone.append(Worker(claim))
+        self._claim()
 
     def probe_and_cut(self, draw: Draw) -> None:
         worker = draw(one_of(self._workers(step=Step.PROBE)))
@@ -158,7 +158,7 @@ class Game(RuleBasedStateMachine):
         worker = draw(one_of(self._workers(step=Step.FRAMES)))
         for share in draw(st.lists(st.floats(0, 1), min_size=1, max_size=2)):
             self._heartbeat(worker, share)
-            self.nothing_is_lost_or_done_twice()
+            self._look()
 
     def finish_frames(self, draw: Draw) -> None:
         self._finish_frames(draw(one_of(self._workers(step=Step.FRAMES))))
@@ -178,26 +178,33 @@ class Game(RuleBasedStateMachine):
         self._give_back(draw(one_of(self._workers())))
 
     def come_too_late(self, draw: Draw) -> None:
-        worker = draw(one_of(self._workers(holds=False)))
-        write = {
-            "heartbeat": lambda: self._heartbeat(worker, 1.0),
-            "give back": lambda: self._give_back(worker),
-            "fail": lambda: self._fail(worker, "NOT_A_VIDEO"),
-            "work": lambda: self._work(worker),
-            "uncut": lambda: self._uncut(worker, 9),
-        }
-        write[draw(st.sampled_from([*write]))]()
+        self._write_late(draw(one_of(self._workers(holds=False))), draw)
 
     # The clock and the sweep
 
     def fall_silent(self, draw: Draw) -> None:
-        worker = draw(one_of(self._workers()))
-        self._let_leases_run_out(Segment.id == worker.claim.segment_id)
+        self._fall_silent(draw(one_of(self._workers())))
+
+    def be_overtaken(self, draw: Draw) -> None:
+        """Another has the very segment by now, and the one before comes back."""
+        late = draw(one_of(self._workers()))
+        self._fall_silent(late)
+        self._look()
+        self._end_pauses()
+        segment = self.before.segments.get(late.claim.segment_id)
+        while segment is not None and segment["status"] == Status.PENDING and self._claim():
+            self._look()
+            segment = self.before.segments[late.claim.segment_id]
+        self._write_late(late, draw)
+
+    def sweep(self, _: Draw) -> None:
+        """Everybody's lease is good, so that there is nothing to be found."""
+        self._let_leases_run_out(false())
+        self._look()
         with open_session() as session:
-            waiting_again = segment_lifecycle.expire_leases(session)
-        assert waiting_again <= 1
-        worker.holds = False
-        self._nobody_holds_what_ended()
+            assert segment_lifecycle.expire_leases(session) == 0
+        with open_session() as session:
+            assert Tables.of(session, self.users) == self.before
 
     def end_pauses(self, _: Draw) -> None:
         self._end_pauses()
@@ -206,6 +213,9 @@ class Game(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost_or_done_twice(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
         with open_session() as session:
             now = Tables.of(session, self.users)
             pages = [
@@ -215,11 +225,14 @@ class Game(RuleBasedStateMachine):
         for page in pages:
             for seen in page.items:
                 if seen.newest is not None:
+                    parts = [part for part in now.segments_of(seen.newest.extraction.id) if part["step"] == Step.FRAMES]
+                    assert seen.newest.frames_done == sum(self.told_of.get(part["id"], 0) for part in parts)
                     self._check_progress(now.extractions[seen.newest.extraction.id], seen.progress)
         for extraction in now.extractions.values():
             self._check_end(extraction, now)
         for segment_id, segment in now.segments.items():
             assert (segment["lease_expires_at"] is not None) == (segment["status"] == Status.PROCESSING)
+            assert segment["losses"] == self.losses_of[segment_id]
             assert segment["token"] >= self.before.segments.get(segment_id, segment)["token"]
         # A probe alone ends with its row, and each video without an extraction is probed, given up or being looked at.
         asked = {extraction["video_id"] for extraction in now.extractions.values()}
@@ -264,6 +277,12 @@ class Game(RuleBasedStateMachine):
             for worker in self.everyone:
                 worker.holds = False
             for _ in range(MOST_MOVES_TO_THE_END):
+                self._look()
+                self.losses_of.update(
+                    segment_id
+                    for segment_id, segment in self.before.segments.items()
+                    if segment["status"] == Status.PROCESSING
+                )
                 self._let_leases_run_out(self._of_us(Segment))
                 with open_session() as session:
                     segment_lifecycle.expire_leases(session)
@@ -274,7 +293,7 @@ class Game(RuleBasedStateMachine):
                 last = Worker(claim)
                 while last.holds:
                     self._work(last)
-            self.nothing_is_lost_or_done_twice()
+            self._look()
             assert not [row for row in self.before.extractions.values() if row["status"] in OPEN]
         finally:
             with open_session() as session:
@@ -305,6 +324,41 @@ class Game(RuleBasedStateMachine):
         assert worker.holds
         return done
 
+    def _claim(self) -> bool:
+        with open_session() as session:
+            claimable = turns.claimable(session)
+        claim = holding.claim()
+        assert (claim is None) == (claimable == 0)
+        if claim is None:
+            return False
+        was = self.before.segments[claim.segment_id]
+        assert was["status"] == Status.PENDING
+        assert claim.token == was["token"] + 1
+        self.everyone.append(Worker(claim))
+        return True
+
+    def _fall_silent(self, worker: Worker) -> None:
+        self._let_leases_run_out(Segment.id == worker.claim.segment_id)
+        with open_session() as session:
+            waiting_again = segment_lifecycle.expire_leases(session)
+        assert waiting_again <= 1
+        self.losses_of[worker.claim.segment_id] += 1
+        worker.holds = False
+        self._nobody_holds_what_ended()
+
+    def _write_late(self, worker: Worker, draw: Draw) -> None:
+        write = {
+            "heartbeat": lambda: self._heartbeat(worker, 1.0),
+            "give back": lambda: self._give_back(worker),
+            "fail": lambda: self._fail(worker, "NOT_A_VIDEO"),
+            "work": lambda: self._work(worker),
+            "uncut": lambda: self._uncut(worker, 9),
+        }
+        write[draw(st.sampled_from([*write]))]()
+
+    def _tell(self, segment_id: uuid.UUID, frames: int) -> None:
+        self.told_of[segment_id] = max(self.told_of.get(segment_id, 0), frames)
+
     def _cancel(self, asked: Asked) -> None:
         was_open = self.before.extractions[asked.extraction_id]["status"] in OPEN
         try:
@@ -319,6 +373,8 @@ class Game(RuleBasedStateMachine):
     def _heartbeat(self, worker: Worker, share: float) -> None:
         done = int(share * self.frames_of.get(worker.claim.segment_id, 0))
         self._move(worker, lambda session: segment_lifecycle.keep_lease(session, worker.claim, frames_done=done))
+        if worker.holds:
+            self._tell(worker.claim.segment_id, done)
 
     def _give_back(self, worker: Worker) -> None:
         self._move(worker, lambda session: segment_lifecycle.give_back(session, worker.claim))
@@ -343,6 +399,8 @@ class Game(RuleBasedStateMachine):
 
     def _finish_frames(self, worker: Worker) -> None:
         claim, done = worker.claim, self.frames_of[worker.claim.segment_id]
+        if worker.holds:
+            self._tell(claim.segment_id, done)
         join = self._move(
             worker,
             lambda session: work_lifecycle.finish_frames(session, claim, frames=done, entries_bytes=5, warnings=[]),
@@ -351,6 +409,14 @@ class Game(RuleBasedStateMachine):
 
     def _finish_join(self, worker: Worker) -> None:
         claim = worker.claim
+        parts = self.before.segments_of(claim.extraction_id) if claim.extraction_id else []
+        with open_session() as session:
+            joined = [part.place for part in tasks.finished_segments(session, claim)]
+        if worker.holds:
+            frames = sorted((part for part in parts if part["step"] == Step.FRAMES), key=itemgetter("number"))
+            assert [(place.segment_id, place.token) for place in joined] == [
+                (part["id"], part["token"]) for part in frames
+            ], "each part once, as its last holder left it"
         self._move(worker, lambda session: work_lifecycle.finish_join(session, claim, holding.archive_of(claim)))
         worker.holds = False
 
@@ -359,6 +425,8 @@ class Game(RuleBasedStateMachine):
         if claim.step != Step.FRAMES or claim.range == Range():
             return
         if whole := self._move(worker, lambda session: work_lifecycle.uncut(session, claim)):
+            of_all = (part["id"] for part in self.before.segments_of(whole.extraction_id))
+            self.told_of[claim.segment_id] = sum(self.told_of.get(segment_id, 0) for segment_id in of_all)
             self._nobody_holds(claim.video_id)
             self._goes_on(worker, whole)
             self.frames_of[claim.segment_id] = frames
