@@ -65,10 +65,11 @@ SELECT md5('u' || u)::uuid, 'user' || u || '@example.com', 'none', 'en', 0 FROM 
 # Each user's are spread over the month; the last twentieth are all one user's, who has far more than others.
 OWNER = "md5('u' || CASE WHEN v < :videos * 0.95 THEN v % :users ELSE 0 END)::uuid"
 VIDEOS = f"""
-INSERT INTO videos (id, user_id, filename, object_key, size_bytes, sha256, media, created_at, probed_at, expires_at)
+INSERT INTO videos (id, user_id, filename, object_key, size_bytes, sha256, media, created_at, probed_at, asked_at,
+    expires_at)
 SELECT md5('v' || v)::uuid, {OWNER}, 'video' || v || '.mp4', 'videos/' || v || '/source', 1000000,
     md5('v' || v) || md5('w' || v), CAST(:media AS jsonb), now() - (:videos - v) * interval '30 days' / :videos, now(),
-    now() + interval '1 hour' + v * interval '30 days' / :videos
+    now(), now() + interval '1 hour' + v * interval '30 days' / :videos
 FROM generate_series(0, :videos - 1) v
 """
 # Of a hundred one failed and one was cancelled.
@@ -98,9 +99,9 @@ FROM generate_series(0, :videos - 1) v
 # Videos whose extractions all wait, each cut into ten: three in four are one user's.
 WAITING = (
     """
-INSERT INTO videos (id, user_id, filename, object_key, size_bytes, sha256, created_at, probed_at, expires_at)
+INSERT INTO videos (id, user_id, filename, object_key, size_bytes, sha256, created_at, probed_at, asked_at, expires_at)
 SELECT md5('wv' || v)::uuid, md5('u' || CASE WHEN v % 4 = 0 THEN v % :users ELSE 1 END)::uuid, 'waiting.mp4', 'key',
-    1000000, md5('v' || v), now(), now(), now() + interval '30 days'
+    1000000, md5('v' || v), now(), now(), now(), now() + interval '30 days'
 FROM generate_series(0, :waiting / 10 - 1) v
 """,
     """
@@ -178,7 +179,7 @@ def _works() -> dict[str, Callable[[Session], object]]:
     }
     for status in VideoStatus:
         works[f"status page, {status}"] = page(usual, status)
-    for status in (VideoStatus.COMPLETED, VideoStatus.FAILED, VideoStatus.READY, VideoStatus.PROCESSING):
+    for status in VideoStatus:
         works[f"status page, many videos, {status}"] = page(heavy, status)
     return works | {
         "next page of 200": next_page,

@@ -64,6 +64,7 @@ def request_extraction(session: Session, video: Video, *, plan: Plan, may_wait: 
     extraction = Extraction(video_id=video.id, user_id=video.user_id, plan=plan.to_json())
     session.add(extraction)
     session.flush()
+    videos.record_asked(session, video.id)
     _begin(session, video, extraction_id=extraction.id)
     return extraction
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CompoundSelect, Select, exists, select, tuple_, union_all
+from sqlalchemy import CompoundSelect, Select, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Invalid
@@ -47,10 +47,12 @@ def list_videos(
     if search:
         which.append(Video.filename.regexp_match(_whatever_case(search)))
     if status is not None:
-        which.append(queries.video_status == status)
-        if status != VideoStatus.COMPLETED:
-            # Most are COMPLETED, so that the few others are not looked for among them all.
-            which.append(Video.id.in_(_perhaps(status, user_id=user_id)))
+        if status == VideoStatus.COMPLETED:
+            # Most are. Said this way round the database expects so, and looks at the newest until a page is full.
+            which.append(queries.video_status.not_in([other for other in VideoStatus if other != status]))
+        else:
+            # The few others are not looked for among them all.
+            which += [queries.video_status == status, Video.id.in_(_perhaps(status, user_id=user_id))]
     if cursor is not None:
         which.append(tuple_(Video.created_at, Video.id) < _read_cursor(cursor))
     states = queries.video_states(session, *which, limit=limit + 1)
@@ -63,11 +65,11 @@ def _perhaps(status: VideoStatus, *, user_id: uuid.UUID) -> Select[uuid.UUID] | 
     asked = aliased(Extraction)
     in_state = select(asked.video_id).where(asked.user_id == user_id, asked.status == status)
     unasked = aliased(Video)
-    # Each of the first two has few rows, and an index of them.
+    # Each has few rows, and an index of them.
     which = {
         VideoStatus.FAILED: unasked.error_code.is_not(None),
         VideoStatus.PENDING: unasked.probed_at.is_(None),
-        VideoStatus.READY: ~exists().where(asked.user_id == user_id, asked.video_id == unasked.id),
+        VideoStatus.READY: unasked.asked_at.is_(None),
     }.get(status)
     if which is None:
         return in_state

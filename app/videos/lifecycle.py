@@ -124,6 +124,14 @@ def record_source(session: Session, video_id: uuid.UUID, *, object_key: str, siz
     session.execute(delete(UploadPart).where(UploadPart.upload_id == video_id))
 
 
+def record_asked(session: Session, video_id: uuid.UUID) -> None:
+    """Frames are asked of the video."""
+    session.execute(
+        update(Video).where(Video.id == video_id, Video.asked_at.is_(None)).values(asked_at=func.now()),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def record_probe(
     session: Session, video_id: uuid.UUID, *, media: dict[str, Any], packet_index: bytes, replace: bool = True
 ) -> None:

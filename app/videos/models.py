@@ -92,6 +92,12 @@ class Video(Base):
             "id",
             postgresql_where=text("probed_at IS NULL OR error_code IS NOT NULL"),
         ),
+        Index(
+            "ix_videos_unasked",
+            "user_id",
+            "id",
+            postgresql_where=text("asked_at IS NULL AND deleted_at IS NULL"),
+        ),
         Index("ix_videos_expires_at", "expires_at"),
         Index("ix_videos_tombstones", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
@@ -117,6 +123,9 @@ class Video(Base):
     """Why the probe gave up, where nothing but the probe was asked for."""
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     probed_at: Mapped[datetime.datetime | None]
+    asked_at: Mapped[datetime.datetime | None]
+    """When frames were first asked of it. Empty also where a release that did not note it was asked: whether there is
+    an extraction is what counts."""
     expires_at: Mapped[datetime.datetime]
     deleted_at: Mapped[datetime.datetime | None]
     """The tombstone: gone for the user; objects go next, this row last."""
