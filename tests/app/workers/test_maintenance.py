@@ -11,6 +11,7 @@ from app import task_queue
 from app.accounts.models import User
 from app.database import open_session
 from app.extractions import lifecycle, segment_lifecycle, work_lifecycle
+from app.extractions.claims import Claim, Range
 from app.extractions.models import Segment, Status
 from app.settings import get_settings
 from app.storage import Storage
@@ -53,7 +54,7 @@ def nobody_rings(quiet: None, take_rings) -> Iterator[None]:  # noqa: ARG001
     take_rings()
 
 
-def claim_one() -> segment_lifecycle.Claim:
+def claim_one() -> Claim:
     with open_session() as session:
         claim = segment_lifecycle.claim_segment(session, worker="test")
     assert claim is not None
@@ -117,7 +118,7 @@ def test_the_parts_of_a_running_extraction_are_all_rung_for(submit, clip: Clip, 
     parts = 2 * get_settings().user_extractions_running
     submit(clip.path)
     with open_session() as session:
-        ranges = [segment_lifecycle.Range(number, number + 1) for number in range(parts)]
+        ranges = [Range(number, number + 1) for number in range(parts)]
         claim = claim_one()
         work_lifecycle.cut(session, claim, media={}, packet_index=b"", ranges=ranges, frames_total=parts)
     take_rings()

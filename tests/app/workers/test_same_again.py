@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app.database import open_session
 from app.extractions import lifecycle, queries, retention
 from app.extractions.models import Extraction, Segment, Step
-from app.extractions.states import VideoState
+from app.extractions.states import ExtractionState, VideoState
 from app.notifications.models import Email
 from app.storage import Storage
 from app.workers.extraction import work_on_next_segment
@@ -83,7 +83,7 @@ def test_the_same_video_may_be_asked_the_same_again(submit, clip: Clip, storage:
     first = work_on(asked)
     with open_session() as session:
         again = lifecycle.request_extraction(session, asked.video, plan=PLAN)
-    again = work_on(VideoState(asked.video, queries.ExtractionState(again, asked.video, frames_done=0)))
+    again = work_on(VideoState(asked.video, ExtractionState(again, asked.video, frames_done=0)))
 
     assert not was_decoded(again)
     assert again.archive_key != first.archive_key
