@@ -189,8 +189,8 @@ class Game(RuleBasedStateMachine):
         """Another has the very segment by now, and the one before comes back."""
         late = draw(one_of(self._workers()))
         self._fall_silent(late)
-        self._look()
         self._end_pauses()
+        self._look()
         segment = self.before.segments.get(late.claim.segment_id)
         while segment is not None and segment["status"] == Status.PENDING and self._claim():
             self._look()
@@ -409,8 +409,9 @@ class Game(RuleBasedStateMachine):
 
     def _finish_join(self, worker: Worker) -> None:
         claim = worker.claim
-        parts = self.before.segments_of(claim.extraction_id) if claim.extraction_id else []
+        assert claim.extraction_id is not None
         with open_session() as session:
+            parts = Tables.of(session, self.users).segments_of(claim.extraction_id)
             joined = [part.place for part in tasks.finished_segments(session, claim)]
         if worker.holds:
             frames = sorted((part for part in parts if part["step"] == Step.FRAMES), key=itemgetter("number"))
