@@ -1,6 +1,10 @@
 """The whole service on one screen: `uvicorn main:app`. `uv run main.py` runs it with all it needs on this machine."""
 
 if __name__ == "__main__":
+    import signal
+
+    # Until it ends its parts by itself, Ctrl-C ends it without a word; nothing has been started.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Before the imports: this process starts the others and needs nothing of the API, which takes seconds to load.
     from app.local_stack import run
 

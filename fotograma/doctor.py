@@ -48,5 +48,6 @@ def _decoding_process() -> Finding:
             with Jail(empty.fileno(), limits=Limits(wall_seconds=30), required=False) as jail:
                 jail.probe()
         except FotogramaError as error:
-            return Finding("decoding process", error.code.name == "NOT_A_VIDEO", error.code.name)
+            holds = error.code.name == "NOT_A_VIDEO"
+            return Finding("decoding process", holds, "starts and answers" if holds else error.code.name)
     return Finding("decoding process", False, "it took nothing for a video")

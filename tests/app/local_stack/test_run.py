@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -181,3 +182,18 @@ def test_outside_postgres_that_is_away_is_told_in_one_sentence(tmp_path: Path) -
     assert run.said().startswith("Fotograma: the PostgreSQL that DB_HOST names does not let us in: ")
     assert run.said().count("\n") == 1
     assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_ctrl_c_before_anything_is_started_ends_it_without_a_traceback():
+    words = [sys.executable, "-X", "importtime", "main.py", "--port", str(free_port())]
+    with subprocess.Popen(words, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        # Its own modules are being loaded: the interpreter tells of each.
+        for line in process.stderr:
+            if "app.local_stack.errors" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in rest
