@@ -8,6 +8,7 @@ from typing import Any
 import hcl2
 
 from app.settings import Settings
+from app.storage.rules import Place, google
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "cloud-run"
 FILES = sorted(FOLDER.glob("*.tf"))
@@ -76,3 +77,19 @@ def test_what_must_not_be_lost_is_not_destroyed():
         body = re.search(rf'resource "{address}" "\w+" \{{.*?\n\}}', SOURCE, re.DOTALL)
         assert body
         assert "prevent_destroy = true" in body[0]
+
+
+def test_bucket_has_the_rules_that_the_service_would_give_it():
+    (bucket,) = (block for block in blocks("resource") if '"google_storage_bucket"' in block)
+    body = bucket['"google_storage_bucket"']['"objects"']
+    cors = [(words(rule["method"]), words(rule["response_header"]), rule["max_age_seconds"]) for rule in body["cors"]]
+    ages = [condition["age"] for rule in body["lifecycle_rule"] for condition in rule["condition"]]
+    place = Place(bucket="b", folder="", endpoint=None, origin="https://frames.example")
+    wanted = google.cors(place)
+
+    assert (wanted["method"], wanted["responseHeader"], wanted["maxAgeSeconds"]) in cors
+    assert ages == [google.lifecycle(place)["condition"]["age"]]
+
+
+def words(quoted: list[str]) -> list[str]:
+    return [word.strip('"') for word in quoted]

@@ -83,11 +83,19 @@ resource "google_storage_bucket" "objects" {
   # Uploads to the bucket that were cut off. What users have is removed by the service, which knows when.
   lifecycle_rule {
     condition {
-      age = 1
+      age = 2
     }
     action {
       type = "AbortIncompleteMultipartUpload"
     }
+  }
+
+  # Pages send videos straight to the bucket, as `python -m app.admin storage-rules show` has it too.
+  cors {
+    origin          = [local.public_url]
+    method          = ["PUT", "POST"]
+    response_header = ["Content-Type", "Content-Disposition", "Content-MD5", "Content-Range", "Range", "ETag"]
+    max_age_seconds = 3600
   }
 
   # Browsers fetch pictures and archives from the bucket by signed links, and go on where they were cut off.
