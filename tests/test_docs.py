@@ -13,7 +13,7 @@ from app.settings import Settings
 from fotograma.errors import CODES
 
 PROJECT = Path(__file__).parents[1]
-MARKDOWN = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+MARKDOWN = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("deploy/**/*.md")])
 
 
 @pytest.fixture(scope="module")
