@@ -39,6 +39,9 @@ def main() -> None:
     except DATABASE_AWAY as error:
         typer.echo(f"The database does not answer: {str(error).splitlines()[0]}", err=True)
         raise SystemExit(1) from None
+    except OSError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from None
     finally:
         task_queue.wait_until_rung()
 

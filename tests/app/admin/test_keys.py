@@ -1,5 +1,7 @@
 """The key that signs can be changed while what it has signed is still in people's hands."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +21,16 @@ def secrets_folder(admin, tmp_path: Path) -> Path:
 
 def read(folder: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["first-secrets", "rotate-key"])
+def test_folder_that_is_not_there_is_told_in_one_sentence(name: str, tmp_path: Path, environment: dict[str, str]):  # noqa: ARG001
+    words = [sys.executable, "-m", "app.admin", name, str(tmp_path / "none")]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=60)
+
+    assert told.returncode == 1
+    assert told.stderr.startswith(f"[Errno 2] No such file or directory: '{tmp_path}/none/")
+    assert told.stderr.count("\n") == 1
 
 
 def test_first_secrets_are_made_once(secrets_folder: Path, admin):
