@@ -50,6 +50,19 @@ class Entry:
         return replace(self, offset=self.offset + by)
 
 
+# Room for a local header whose name is short, such as a manifest's.
+HEAD_BYTES = 128
+
+
+def entry_at(offset: int, head: bytes) -> Entry:
+    """The entry whose local header begins with `head` and lies at `offset`: for what no row tells of."""
+    *_, crc, size, _, name_length, extra_length = _LOCAL.unpack_from(head)
+    name_end = _LOCAL.size + name_length
+    if extra_length:
+        size = struct.unpack_from("<Q", head, name_end + 4)[0]
+    return Entry(head[_LOCAL.size : name_end].decode(), size, crc, offset)
+
+
 class EntryWriter:
     """Writes local entries one behind the other."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -12,7 +12,14 @@ from app.api.error_responses import documented
 from app.api.object_responses import HARMLESS, ClosingResponse, has_it
 from app.api.schemas import FramePage
 from app.extractions import selection
-from app.extractions.errors import ArchiveExpired, ExtractionNotFound, FrameNotFound, FrameNotReady, FramesDropped
+from app.extractions.errors import (
+    ArchiveExpired,
+    ExtractionNotFound,
+    FrameNotFound,
+    FrameNotReady,
+    FramesDropped,
+    NothingReady,
+)
 from app.extractions.frames import FrameReader, Page
 from app.storage.attachments import attachment
 from fotograma.plan import ImageFormat
@@ -31,7 +38,9 @@ CONTENT_TYPES: dict[ImageFormat, str] = {
 }
 # Its bytes stay, so that a browser need not ask again for a day; another user of that browser must.
 CACHED = {"Cache-Control": "private, max-age=86400, immutable", "Vary": "Authorization, Cookie"}
-MOST_SELECTED = 1000
+MANIFESTS = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
+# Their rows are in memory while they are sent, which this many make some tens of megabytes.
+MOST_SELECTED = 20_000
 # More than any extraction has, and less than what a database or an offset can't hold.
 SEQUENCES_BELOW = 2**31
 
@@ -99,6 +108,26 @@ def get_thumbnail(frames: CurrentFrames, sequence: SequenceInPath, request: Requ
     if has_it(request.headers.get("If-None-Match", ""), etag=headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(thumbnail, headers=headers, media_type="image/jpeg")
+
+
+@router.get(
+    "/manifest.{kind}",
+    response_class=Response,
+    responses={
+        200: {"content": {content_type: {} for content_type in MANIFESTS.values()}},
+        **documented(ExtractionNotFound, NothingReady),
+    },
+)
+def get_manifest(frames: CurrentFrames, kind: Literal["json", "csv"]) -> Response:
+    """The archive's manifest by itself: what it is of, which plan, and all frames."""
+    manifest = frames.manifest(f"manifest.{kind}")
+    headers = {
+        "Cache-Control": "private",
+        "Content-Disposition": f'inline; filename="{manifest.name}"',
+        "Content-Length": str(manifest.size_bytes),
+        **HARMLESS,
+    }
+    return ClosingResponse(manifest.chunks, headers=headers, media_type=MANIFESTS[kind])
 
 
 @router.post(

@@ -8,6 +8,7 @@ import datetime
 import itertools
 import uuid
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,11 +17,19 @@ from sqlalchemy.orm import Session
 
 from app.database import open_session
 from app.extractions import results
-from app.extractions.errors import ArchiveExpired, ExtractionNotFound, FrameNotFound, FrameNotReady, FramesDropped
+from app.extractions.errors import (
+    ArchiveExpired,
+    ExtractionNotFound,
+    FrameNotFound,
+    FrameNotReady,
+    FramesDropped,
+    NothingReady,
+)
 from app.extractions.models import Extraction, Segment, Status, Step
 from app.extractions.results import Origin, Place, place_of
 from app.storage import Storage
 from app.videos.models import Video
+from fotograma.archive import HEAD_BYTES, entry_at
 from fotograma.manifest import Row
 from fotograma.plan import ImageFormat, Plan
 
@@ -97,6 +106,15 @@ class Picture:
     chunks: Generator[bytes, None, None]
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """One of the archive's manifests."""
+
+    name: str
+    size_bytes: int
+    chunks: Generator[bytes, None, None]
+
+
 class FrameReader:
     """Reads the frames of one extraction; where the join moves what was found, they are looked up again."""
 
@@ -163,6 +181,19 @@ class FrameReader:
             return results.read_origin(self._storage, run.place, rows=len(run.sequences))
 
         return self._read(read)
+
+    def manifest(self, name: str) -> Manifest:
+        """The manifest of that name as it is in the archive, where it lies behind the pictures."""
+        if not self.found.complete:
+            raise NothingReady
+        [last] = self.rows([self.found.count - 1])
+        offset = last.entry.end
+        while True:
+            with closing(self.open_bytes(last, offset, offset + HEAD_BYTES)) as head:
+                entry = entry_at(offset, b"".join(head))
+            if entry.name == name:
+                return Manifest(name, entry.size, self.open_bytes(last, entry.data_offset, entry.end))
+            offset = entry.end
 
     def _read(self, read: Callable[[Found], T]) -> T:
         try:

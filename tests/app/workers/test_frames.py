@@ -242,6 +242,20 @@ def test_a_selection_is_an_archive_of_its_own(get: Call, select_frames: Call, ex
     assert [archive.read(row["name"]) for row in expected] == [whole.read(row["name"]) for row in expected]
 
 
+def test_a_manifest_can_be_had_without_the_archive(get: Call):
+    early = get("manifest.json")
+    work_to_the_end()
+    whole = zipfile.ZipFile(io.BytesIO(get("download").content))
+
+    assert (early.status_code, early.json()["code"]) == (409, "NOTHING_READY")
+    for name, content_type in (("manifest.json", "application/json"), ("manifest.csv", "text/csv; charset=utf-8")):
+        answer = get(name)
+        assert answer.content == whole.read(name)
+        assert answer.headers["Content-Length"] == str(len(answer.content))
+        assert answer.headers["Content-Type"] == content_type
+    assert get("manifest.xml").status_code == 422
+
+
 def test_all_selected_is_the_archive_itself(get: Call, select_frames: Call):
     work_to_the_end()
 
@@ -256,7 +270,7 @@ def test_what_can_not_be_selected_is_told(select_frames: Call):
     assert (early.status_code, early.json()["code"]) == (404, "FRAME_NOT_READY")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "FRAME_NOT_FOUND")
     assert str(FRAMES) in unknown.json()["detail"]
-    for sequences in ([], [-1], [2**31], ["x"], [0.5], None, [*range(1001)]):
+    for sequences in ([], [-1], [2**31], ["x"], [0.5], None, [*range(20_001)]):
         assert select_frames(sequences).status_code == 422, sequences
 
 

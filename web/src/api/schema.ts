@@ -779,6 +779,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/extractions/{extraction_id}/manifest.{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Manifest
+         * @description The archive's manifest by itself: what it is of, which plan, and all frames.
+         */
+        get: operations["get_manifest_extractions__extraction_id__manifest__kind__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/extractions/{extraction_id}/selection": {
         parameters: {
             query?: never;
@@ -10228,6 +10248,214 @@ export interface operations {
              *     `FRAME_NOT_READY`: That frame is not there yet; ask again in a moment.
              */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /**
+             * @description `ARCHIVE_EXPIRED`: The archive was kept for its time and is gone; upload the video again.
+             *
+             *     `FRAMES_DROPPED`: The extraction failed or was cancelled, and what it had done is not kept; begin another one.
+             */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    get_manifest_extractions__extraction_id__manifest__kind__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: "json" | "csv";
+                extraction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/csv; charset=utf-8": unknown;
+                };
+            };
+            /** @description `EXTRACTION_NOT_FOUND`: There is no such extraction, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `NOTHING_READY`: No extraction of this video is completed yet; watch its status and ask again. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -2,13 +2,14 @@
 
 import { api, ask, Refusal } from "../api/client";
 import { sentence } from "../api/refusals";
+import { at } from "../base";
 import { dateTime } from "../i18n/format";
 import { t } from "../i18n/index.svelte";
 import { notices } from "../shell/notices.svelte";
 import { copy } from "../ui/clipboard";
 
 /** How many the API packs at once. */
-export const MOST_SELECTED = 1000;
+export const MOST_SELECTED = 20_000;
 
 export async function downloadSelection(extractionId: string, sequences: number[], name: string) {
   const params = { path: { extraction_id: extractionId } };
@@ -22,6 +23,14 @@ export async function downloadSelection(extractionId: string, sequences: number[
   } catch (error) {
     tell(error);
   }
+}
+
+/** All frames, which are an archive already. */
+export function downloadAll(extractionId: string) {
+  const link = document.createElement("a");
+  link.href = at(`/extractions/${extractionId}/download`);
+  link.download = "";
+  link.click();
 }
 
 export async function copyLink(extractionId: string) {
