@@ -20,6 +20,7 @@ from app.database import get_engine
 from app.local_stack import broker, postgres
 from app.local_stack.mailbox import Mailbox
 from app.local_stack.processes import Part, Process, free_port
+from app.local_stack.service import answers
 from tests.stores.doubles import DOUBLES, Double
 from tests.waiting import wait_until
 
@@ -80,6 +81,26 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     yield get
     for double in running.values():
         double.process.stop()
+
+
+@pytest.fixture(scope="session")
+def issuer(stack_folder: Path) -> Iterator[str]:
+    """An OpenID provider, which lets everybody in as whoever they say they are."""
+    port = free_port()
+    # Another site than the service's, for a browser.
+    url = f"http://localhost:{port}"
+    part = Part(
+        name="OpenID provider",
+        command=[command("oidc-provider-mock"), "--port", str(port), "--require-nonce", "true"],
+        is_healthy=lambda _: answers(f"{url}/.well-known/openid-configuration"),
+        environment={"PYTHONWARNINGS": "ignore"},
+    )
+    process = Process(part, log=stack_folder / "oidc.log")
+    try:
+        process.wait_until_healthy()
+        yield url
+    finally:
+        process.stop()
 
 
 @dataclass

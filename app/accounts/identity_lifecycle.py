@@ -15,25 +15,25 @@ from app.accounts.oidc import Claimed
 from app.accounts.queries import user_by_email
 
 
-def sign_in(session: Session, claimed: Claimed) -> tuple[User, str]:
+def sign_in(session: Session, claimed: Claimed, *, locale: str) -> tuple[User, str]:
     """Let in whom a provider names; gives the user and what the cookie of the new session holds."""
     user = session.scalar(
         select(User)
         .join(Identity, Identity.user_id == User.id)
         .where(Identity.provider == claimed.issuer, Identity.subject == claimed.subject)
-    ) or _link(session, claimed)
+    ) or _link(session, claimed, locale=locale)
     if user.disabled_at is not None:
         raise AccountDisabled
     return user, session_lifecycle.browser_session_of(session, user, by=claimed.issuer)
 
 
-def _link(session: Session, claimed: Claimed) -> User:
+def _link(session: Session, claimed: Claimed, *, locale: str) -> User:
     # By an address that is only said, anybody could have anybody's account.
     if claimed.email is None or not claimed.email_verified:
         raise EmailNotVerified
     user = user_by_email(session, claimed.email)
     if user is None:
-        user = _sign_up(session, claimed.email)
+        user = _sign_up(session, claimed.email, locale=locale)
     elif not user.email_confirmed:
         _take_over(session, user)
     session.execute(
@@ -45,9 +45,9 @@ def _link(session: Session, claimed: Claimed) -> User:
     return user
 
 
-def _sign_up(session: Session, email: str) -> User:
+def _sign_up(session: Session, email: str, *, locale: str) -> User:
     lifecycle.check_signup(is_invited=mail_lifecycle.accept_by_address(session, email=email))
-    return lifecycle.add_user(session, email=email, password_hash=None, locale="en", is_confirmed=True)
+    return lifecycle.add_user(session, email=email, password_hash=None, locale=locale, is_confirmed=True)
 
 
 def _take_over(session: Session, user: User) -> None:

@@ -38,6 +38,8 @@ class Errand:
     state: str
     nonce: str
     verifier: str
+    locale: str
+    """The language it began in, which a new account has then."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Claimed:
     email_verified: bool
 
 
-def begin(provider: OidcProvider, *, redirect_uri: str) -> tuple[Errand, str]:
+def begin(provider: OidcProvider, *, redirect_uri: str, locale: str) -> tuple[Errand, str]:
     """What to keep, and where to send the browser."""
     errand = Errand(
         provider=provider.id,
         state=secrets.token_urlsafe(24),
         nonce=secrets.token_urlsafe(24),
         verifier=secrets.token_urlsafe(48),
+        locale=locale,
     )
     digest = hashlib.sha256(errand.verifier.encode()).digest()
     asked = {

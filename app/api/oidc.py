@@ -16,6 +16,7 @@ from app.accounts.oidc import Errand
 from app.api.dependencies import SettingsDep
 from app.api.error_responses import documented
 from app.api.session_cookie import set_session_cookie
+from app.api.users import Locale
 from app.database import open_session
 from app.errors import ServiceError
 from app.settings import OidcProvider, Settings
@@ -37,11 +38,11 @@ REDIRECT = {"description": "On to the page, signed in or with `#error=CODE`."}
     response_class=RedirectResponse,
     responses={302: {"description": "To the provider."}, **documented(ProviderUnknown)},
 )
-def start(provider: str, settings: SettingsDep) -> Response:
-    """Go to a provider to sign in; it sends you back, and the page is signed in."""
+def start(provider: str, settings: SettingsDep, locale: Locale = "en") -> Response:
+    """Go to a provider to sign in; it sends you back, and the page is signed in. A new account has that `locale`."""
     named = _provider(settings, provider)
     try:
-        errand, url = oidc.begin(named, redirect_uri=_redirect_uri(settings, named))
+        errand, url = oidc.begin(named, redirect_uri=_redirect_uri(settings, named), locale=locale)
     except ServiceError as error:
         return _back(settings, error)
     response = RedirectResponse(url, status_code=302)
@@ -83,7 +84,7 @@ def callback(
             raise ProviderRefused
         claimed = oidc.finish(named, errand, code=code, redirect_uri=_redirect_uri(settings, named))
         with open_session() as session:
-            _, secret = identity_lifecycle.sign_in(session, claimed)
+            _, secret = identity_lifecycle.sign_in(session, claimed, locale=errand.locale)
     except ServiceError as refusal:
         response = _back(settings, refusal)
     else:
@@ -124,7 +125,7 @@ def _unseal(settings: Settings, text: str) -> Errand:
         claims = jwt.decode(
             text, _errand_key(settings), algorithms=[ALGORITHM], audience=COOKIE, options={"require": ["exp", "aud"]}
         )
-        return Errand(**{name: claims[name] for name in ("provider", "state", "nonce", "verifier")})
+        return Errand(**{name: claims[name] for name in ("provider", "state", "nonce", "verifier", "locale")})
     except (jwt.PyJWTError, RecursionError, KeyError):
         raise BadErrand from None
 

@@ -14,30 +14,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.accounts import oidc
-from app.local_stack.processes import Part, Process, free_port
-from app.local_stack.service import answers
+from app.local_stack.processes import free_port
 from app.settings import get_settings
-from tests.conftest import command
 
 pytestmark = pytest.mark.usefixtures("signed_in_by_providers")
-
-
-@pytest.fixture(scope="module")
-def issuer(stack_folder) -> Iterator[str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    part = Part(
-        name="OpenID provider",
-        command=[command("oidc-provider-mock"), "--port", str(port), "--require-nonce", "true"],
-        is_healthy=lambda _: answers(f"{url}/.well-known/openid-configuration"),
-        environment={"PYTHONWARNINGS": "ignore"},
-    )
-    process = Process(part, log=stack_folder / "oidc.log")
-    try:
-        process.wait_until_healthy()
-        yield url
-    finally:
-        process.stop()
 
 
 class GitHub(BaseHTTPRequestHandler):
@@ -219,7 +199,7 @@ def test_id_token_of_another_nonce_or_audience_is_refused(person):
     subject = person(new_email())
 
     def finish(**changes: str) -> str:
-        errand, url = oidc.begin(provider, redirect_uri=redirect_uri)
+        errand, url = oidc.begin(provider, redirect_uri=redirect_uri, locale="en")
         code = parse_qs(urlsplit(httpx2.post(url, data={"sub": subject}).headers["Location"]).query)["code"][0]
         kept = oidc.Errand(**{**vars(errand), **changes})
         return oidc.finish(provider, kept, code=code, redirect_uri=redirect_uri).subject
