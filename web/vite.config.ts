@@ -12,6 +12,8 @@ const pagePaths = /^\/(videos\/[0-9a-f-]{36}|extractions\/[0-9a-f-]{36}|admin)\/
 
 export default defineConfig({
   plugins: [svelte(), compress()],
+  // The API puts the path that it is served below in front of what the index loads.
+  base: "./",
   build: {
     assetsDir: "assets",
     // An inlined asset is a data: URL, which the page's CSP does not let in.

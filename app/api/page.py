@@ -116,12 +116,13 @@ class Page:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        root_path = scope.get("root_path", "")
         is_shared = SHARED.fullmatch(scope["path"]) is not None
         app = self.app
         if scope["method"] in ("GET", "HEAD"):
-            app = self._answer(scope, is_shared=is_shared) or app
+            app = self._answer(scope, is_shared=is_shared, root_path=root_path) or app
             if app is self.app and navigates(Headers(scope=scope)):
-                app = ReadableRefusals(app, index=self._read(INDEX))
+                app = ReadableRefusals(app, index=self._index(root_path), root_path=root_path)
 
         async def send_shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -135,12 +136,12 @@ class Page:
 
         await app(scope, receive, send_shielded)
 
-    def _answer(self, scope: Scope, *, is_shared: bool) -> Response | None:
+    def _answer(self, scope: Scope, *, is_shared: bool, root_path: str) -> Response | None:
         headers = Headers(scope=scope)
         if (scope["path"].rstrip("/") or "/") in SCREENS or (is_shared and navigates(headers)):
-            index = self._read(INDEX)
+            index = self._index(root_path)
             if index is None:
-                return _instead(page_folder.state(self._folder))
+                return _instead(page_folder.state(self._folder), root_path=root_path)
             return _response(index, headers, {"Cache-Control": "no-cache", **_shields(POLICY)})
         name = FILE.fullmatch(scope["path"])
         asset = self._read(scope["path"][1:]) if name else None
@@ -149,6 +150,10 @@ class Page:
         # What is under /assets/ carries a hash of itself in its name.
         kept = f"public, max-age={YEAR_SECONDS}, immutable" if name.group(1) else "no-cache"
         return _response(asset, headers, {"Cache-Control": kept, **SHIELDS})
+
+    def _index(self, root_path: str) -> Asset | None:
+        asset = self._read(INDEX)
+        return asset and _placed(asset, root_path)
 
     def _read(self, name: str) -> Asset | None:
         file = self._folder / name
@@ -163,9 +168,10 @@ class ReadableRefusals:
     """Says to a person what a problem says to a program: who opens the link of an old mail has no use for JSON. Of an
     address that is nobody's, the page itself says so."""
 
-    def __init__(self, app: ASGIApp, *, index: Asset | None) -> None:
+    def __init__(self, app: ASGIApp, *, index: Asset | None, root_path: str) -> None:
         self.app = app
         self._index = index
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start: Message | None = None
@@ -193,7 +199,7 @@ class ReadableRefusals:
             return answer
         headers = Headers(raw=start["headers"])
         kept = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
-        words = f'<p>{html.escape(json.loads(problem)["detail"])}</p><p><a href="/">Fotograma</a></p>'
+        words = f'<p>{html.escape(json.loads(problem)["detail"])}</p><p><a href="{self._root_path}/">Fotograma</a></p>'
         return _plain(words, status=start["status"], headers=kept)
 
 
@@ -219,6 +225,13 @@ def _asset(file: Path, _modified_ns: int, _size_bytes: int) -> Asset:
     )
 
 
+def _placed(index: Asset, root_path: str) -> Asset:
+    """The index with the addresses of what it loads: a screen's own has any number of parts, so that the build's, which
+    count from the index, would lead elsewhere. It is too short to gain by being compressed."""
+    content = index.forms["identity"].replace(b'="./', f'="{root_path}/'.encode())
+    return Asset(index.content_type, hashlib.sha256(content).hexdigest()[:20], {"identity": content})
+
+
 def _response(asset: Asset, headers: Headers, more: Mapping[str, str]) -> Response:
     accepted = _accepted(headers.get("Accept-Encoding", ""))
     coding = next((coding for coding in CODINGS if coding in asset.forms and coding in accepted), "identity")
@@ -239,11 +252,11 @@ def _accepted(header: str) -> set[str]:
     return {coding for coding, _, weight in offers if not re.fullmatch(r"0(\.0*)?", weight)}
 
 
-def _instead(state: PageState) -> Response:
+def _instead(state: PageState, *, root_path: str) -> Response:
     """What stands where the page will be."""
     english, portuguese = WORDS[state.status]
     again = '<meta http-equiv="refresh" content="2">' if state.status == "building" else ""
-    words = f'<p>{english}</p><p lang="pt-BR">{portuguese}</p><p><a href="{DOCS}">API</a></p>'
+    words = f'<p>{english}</p><p lang="pt-BR">{portuguese}</p><p><a href="{root_path}{DOCS}">API</a></p>'
     return _plain(words, more_head=again, status=503, headers={"Cache-Control": "no-store"})
 
 

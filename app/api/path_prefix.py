@@ -5,6 +5,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What names an address of ours in an answer.
 ADDRESSES = ("Location", "Content-Location")
+# An application within the application: it takes off what it lies below, and so must be told all of it.
+MOUNTED = "/docs/static/"
 
 
 class PathPrefix:
@@ -31,4 +33,6 @@ class PathPrefix:
         path = scope["path"]
         if path.startswith(f"{self._prefix}/"):
             path = path.removeprefix(self._prefix)
+        if path.startswith(MOUNTED):
+            path = self._prefix + path
         await self.app({**scope, "path": path, "root_path": self._prefix}, receive, send_with_prefix)

@@ -1,5 +1,7 @@
 /** Which screen the address names. Addresses are plain paths, so that each can be kept, shared and opened anew. */
 
+import { at, within } from "./base";
+
 export type Route =
   | { screen: "history" | "sign-in" | "sign-up" | "reset-password" | "confirm-email" | "settings" | "admin" }
   | { screen: "video" | "extraction"; id: string }
@@ -26,23 +28,27 @@ export function routeOf(path: string): Route {
 }
 
 class Router {
-  path = $state(location.pathname);
+  path = $state(within(location.pathname));
   query = $state(new URLSearchParams(location.search));
   route = $derived(routeOf(this.path));
 
   start() {
     addEventListener("popstate", () => this.read());
+    // A mailed link that is opened where the page is open already: its screen reads it at its beginning.
+    addEventListener("hashchange", () => {
+      if (location.hash.includes("=")) location.reload();
+    });
     document.addEventListener("click", (event) => this.follow(event));
   }
 
-  go(href: string, { replace = false } = {}) {
-    history[replace ? "replaceState" : "pushState"](null, "", href);
+  go(path: string, { replace = false } = {}) {
+    history[replace ? "replaceState" : "pushState"](null, "", at(path));
     this.read();
     if (!replace) scrollTo(0, 0);
   }
 
   private read() {
-    this.path = location.pathname;
+    this.path = within(location.pathname);
     this.query = new URLSearchParams(location.search);
   }
 
@@ -52,9 +58,9 @@ class Router {
       event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!link || !isPlainClick || event.defaultPrevented || link.target || link.hasAttribute("download"))
       return;
-    if (link.origin !== location.origin || routeOf(link.pathname).screen === "not-found") return;
+    if (link.origin !== location.origin || routeOf(within(link.pathname)).screen === "not-found") return;
     event.preventDefault();
-    if (link.href !== location.href) this.go(link.href);
+    if (link.href !== location.href) this.go(within(link.pathname) + link.search + link.hash);
   }
 }
 

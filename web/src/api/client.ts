@@ -1,11 +1,12 @@
 /** The one way from the page to the API: typed by its own description, and refusals as `Refusal`. */
 
 import createClient from "openapi-fetch";
+import { at } from "../base";
 import type { components, paths } from "./schema";
 
 export type Schemas = components["schemas"];
 
-export const api = createClient<paths>({ baseUrl: "" });
+export const api = createClient<paths>({ baseUrl: at("/").slice(0, -1) });
 
 /** What the API, or the network, has said no with. */
 export class Refusal extends Error {

@@ -3,6 +3,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import { api, ask } from "../api/client";
 import type { Schemas } from "../api/client";
+import { at } from "../base";
 
 export type Frame = Schemas["FrameView"];
 
@@ -83,6 +84,6 @@ export class Rows {
 }
 
 export const thumbnailOf = (extractionId: string, sequence: number) =>
-  `/extractions/${extractionId}/frames/${sequence}/thumbnail`;
+  at(`/extractions/${extractionId}/frames/${sequence}/thumbnail`);
 export const pictureOf = (extractionId: string, sequence: number) =>
-  `/extractions/${extractionId}/frames/${sequence}`;
+  at(`/extractions/${extractionId}/frames/${sequence}`);

@@ -1,5 +1,6 @@
 /** The same plan for those who would rather type. */
 
+import { site } from "../base";
 import { tidy } from "./plan";
 import type { PlanJson } from "./plan";
 
@@ -50,12 +51,12 @@ export function commandLine(plan: PlanJson, filename: string): string {
 const authorization = `--header "Authorization: Bearer $FOTOGRAMA_KEY"`;
 
 /** Asks for it of a video that is here already. */
-export function curlForVideo(plan: PlanJson, videoId: string, origin = location.origin): string {
+export function curlForVideo(plan: PlanJson, videoId: string, origin = site()): string {
   return `curl ${authorization} --json ${quoted(JSON.stringify(tidy(plan)))} ${origin}/videos/${videoId}/extractions`;
 }
 
 /** Sends a file and asks for it. */
-export function curlForFile(plan: PlanJson, filename: string, origin = location.origin): string {
+export function curlForFile(plan: PlanJson, filename: string, origin = site()): string {
   const file = quoted(`file=@${filename}`);
   return `curl ${authorization} --form ${quoted(`plan=${JSON.stringify(tidy(plan))}`)} --form ${file} ${origin}/videos/upload`;
 }

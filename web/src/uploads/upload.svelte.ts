@@ -3,6 +3,7 @@
 import type { DetailedError, Upload as TusUpload } from "tus-js-client";
 import { Refusal } from "../api/client";
 import { sentence } from "../api/refusals";
+import { at } from "../base";
 import { forget, keep } from "./kept";
 import type { Kept } from "./kept";
 import { Pace } from "./pace";
@@ -57,7 +58,7 @@ export class Upload {
     // It may have been paused or given up while the code came.
     if (this.state !== "sending") return;
     this.transfer = new Tus(this.file, {
-      endpoint: "/uploads/",
+      endpoint: at("/uploads/"),
       uploadUrl: this.kept.url,
       chunkSize: CHUNK_BYTES,
       retryDelays: RETRY_MS,

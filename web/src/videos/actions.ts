@@ -2,6 +2,7 @@
 
 import { api, ask } from "../api/client";
 import { sentence } from "../api/refusals";
+import { at } from "../base";
 import { t } from "../i18n/index.svelte";
 import { tidy } from "../plan/plan";
 import type { PlanJson } from "../plan/plan";
@@ -76,6 +77,6 @@ async function withdraw(id: string) {
 addEventListener("pagehide", () => {
   for (const [id, timer] of withdrawing) {
     clearTimeout(timer);
-    void fetch(`/videos/${id}`, { method: "DELETE", keepalive: true });
+    void fetch(at(`/videos/${id}`), { method: "DELETE", keepalive: true });
   }
 });

@@ -3,6 +3,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import { api, ask } from "../api/client";
 import type { Schemas } from "../api/client";
+import { at } from "../base";
 
 export type Video = Schemas["VideoView"];
 
@@ -22,7 +23,7 @@ class Feed {
 
   connect() {
     if (this.source) return;
-    const source = new EventSource("/events");
+    const source = new EventSource(at("/events"));
     this.source = source;
     let wasOpen = false;
     source.addEventListener("open", () => {
