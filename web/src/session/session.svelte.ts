@@ -4,6 +4,7 @@ import { api, ask, onSignedOut, Refusal } from "../api/client";
 import type { Schemas } from "../api/client";
 import { language } from "../i18n/index.svelte";
 import type { Locale } from "../i18n/index.svelte";
+import { methods } from "./methods";
 
 export type User = Schemas["UserView"];
 
@@ -12,6 +13,9 @@ class Session {
   user = $state.raw<User | null>();
   /** It ended by itself, which the sign-in screen tells. */
   hasEnded = $state(false);
+
+  /** Nothing can be brought before the address is confirmed. */
+  mustConfirm = $state(false);
 
   async start() {
     onSignedOut(() => {
@@ -55,6 +59,8 @@ class Session {
   }
 
   private async take(user: User) {
+    // Known before anything is shown, so that nothing moves.
+    this.mustConfirm = !user.email_confirmed && (await methods()).email_confirmation;
     this.user = user;
     this.hasEnded = false;
     language.timeZone = user.time_zone ?? undefined;
