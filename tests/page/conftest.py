@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,25 @@ def built_page(chromium: str, pytestconfig: pytest.Config, tmp_path_factory: pyt
     return folder
 
 
-@pytest.fixture(scope="package")
-def service(built_page: Path, tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
-    """The service with the page and one worker."""
-    service = Service.embedded(tmp_path_factory.mktemp("page"), inbox=mailbox)
-    service.more |= {"PAGE_FOLDER": str(built_page), "UPLOAD_MAX_BYTES": str(UPLOAD_MAX_BYTES)}
+@contextmanager
+def running(service: Service, **more: str) -> Iterator[Service]:
+    """The service with these settings and one worker."""
+    service.more |= more
     try:
         service.start()
         service.start_workers()
         yield service
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="package")
+def service(built_page: Path, tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
+    """The service with the page and one worker."""
+    # Long videos are cut into many parts, whose frames come one part after the other.
+    more = {"PAGE_FOLDER": str(built_page), "UPLOAD_MAX_BYTES": str(UPLOAD_MAX_BYTES), "SEGMENT_SECONDS": "2"}
+    with running(Service.embedded(tmp_path_factory.mktemp("page"), inbox=mailbox), **more) as service:
+        yield service
 
 
 @pytest.fixture(scope="package")
@@ -81,8 +90,10 @@ class OpenWindow:
         self._windows: list[Window] = []
         self._expected: list[str] = []
 
-    def __call__(self, person: Person | None = None, *, locale: str = "en-US", **more: Any) -> Window:
-        window = Window(self._browser, self._service, locale=locale, **more)
+    def __call__(
+        self, person: Person | None = None, *, locale: str = "en-US", service: Service | None = None, **more: Any
+    ) -> Window:
+        window = Window(self._browser, service or self._service, locale=locale, **more)
         self._windows.append(window)
         if person:
             window.sign_in(person)

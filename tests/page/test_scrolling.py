@@ -1,10 +1,13 @@
 """Twenty thousand frames, scrolled through as if they were twenty."""
 
+import zipfile
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from tests.clips import draw_clip
-from tests.end_to_end.service import Person
+from tests.end_to_end.service import Person, Service
 from tests.page.conftest import OpenWindow
 
 FRAMES = 20_000
@@ -22,14 +25,22 @@ SCROLL = """(steps) => new Promise((give) => {
 FRAME_MILLISECONDS = 1000 / 60
 
 
-@pytest.fixture
-def many(open_window: OpenWindow, person: Person, tmp_path_factory: pytest.TempPathFactory) -> Page:
-    """A page that shows the frames of a clip of 20,000, all of them."""
+@pytest.fixture(scope="module")
+def owner(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    """Somebody who has taken all frames of a clip of 20,000."""
+    person = Person(service)
     clip = draw_clip(tmp_path_factory.mktemp("many") / "many.mp4", frames=FRAMES, size=(64, 36))
     video = person.upload(clip.path, plan='{"mode": "all", "quality": 30}')
-    done = person.wait_for(video, "COMPLETED", within_seconds=240)
-    page = open_window(person).page
-    page.goto(f"/extractions/{done['extraction_id']}")
+    person.wait_for(video, "COMPLETED", within_seconds=240)
+    yield person
+    person.client.close()
+
+
+@pytest.fixture
+def many(open_window: OpenWindow, owner: Person) -> Page:
+    """A page that shows them."""
+    page = open_window(owner).page
+    page.goto(f"/extractions/{owner.videos()[0]['extraction_id']}")
     return page
 
 
@@ -54,3 +65,25 @@ def test_twenty_thousand_frames_scroll_smoothly(many: Page) -> None:
     assert 0 < milliseconds < FRAME_MILLISECONDS
     assert cells < 500
     expect(last).to_have_attribute("aria-posinset", str(FRAMES))
+    expect(last.locator("img")).to_have_js_property("naturalWidth", 64)
+
+
+def test_all_but_one_of_them_can_be_taken(many: Page) -> None:
+    many.get_by_role("button", name="Choose all shown").click()
+    many.get_by_role("list", name="Contact sheet").get_by_role("checkbox").nth(2).click()
+    expect(many.get_by_text("19,999 chosen").first).to_be_visible()
+    with many.expect_download(timeout=120_000) as download:
+        many.get_by_role("button", name="Download the chosen").click()
+    names = zipfile.ZipFile(download.value.path()).namelist()
+
+    assert len(names) == FRAMES - 1 + 2
+    assert "frame_00h00m00.080s.jpg" not in names
+
+
+def test_the_manifest_is_the_archives(many: Page) -> None:
+    many.get_by_role("button", name="Manifest").click()
+    with many.context.expect_page() as opened:
+        many.get_by_role("link", name="JSON").click()
+    manifest = many.context.request.get(opened.value.url).json()
+
+    assert [frame["sequence"] for frame in manifest["frames"]] == [*range(FRAMES)]
