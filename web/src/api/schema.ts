@@ -332,7 +332,7 @@ export interface paths {
         };
         /**
          * Start
-         * @description Go to a provider to sign in; it sends you back, and the page is signed in.
+         * @description Go to a provider to sign in; it sends you back, and the page is signed in. A new account has that `locale`.
          */
         get: operations["start_auth_oidc__provider__start_get"];
         put?: never;
@@ -5208,7 +5208,10 @@ export interface operations {
     };
     start_auth_oidc__provider__start_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Language of e-mails. */
+                locale?: "en" | "pt-BR";
+            };
             header?: never;
             path: {
                 provider: string;
