@@ -377,7 +377,7 @@ export const en = {
   "selection.download": "Download the chosen",
   "selection.tooMany":
     "At most {n} can be downloaded at once: choose fewer, or clear the choice and download all.",
-  "selection.all": "Choose all shown",
+  "selection.all": "Choose all",
   "selection.none": "No frame is that sharp and that different; lower the sliders.",
   "manifest.open": "Manifest",
   "manifest.title": "Manifest",

@@ -74,6 +74,9 @@ export function duration(seconds: number): string {
   );
 }
 
+/** How long a video is: tenths count where it is short. */
+export const length = (seconds: number) => clock(seconds, seconds < 60 ? 1 : 0);
+
 /** A moment of a video: `0:07`, `1:02:03.450`. */
 export function clock(seconds: number, digits = 0): string {
   const scale = 10 ** digits;
@@ -87,5 +90,7 @@ export function clock(seconds: number, digits = 0): string {
     (full ?? "").padStart(2, "0"),
   ];
   if (hours) parts.unshift(String(hours));
-  return parts.join(":") + (part ? `.${part}` : "");
+  // As the language writes a fraction.
+  const point = number(0.5).charAt(1);
+  return parts.join(":") + (part ? point + part : "");
 }

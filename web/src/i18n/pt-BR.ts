@@ -382,7 +382,7 @@ export const ptBR: Catalogue = {
   "selection.download": "Baixar os escolhidos",
   "selection.tooMany":
     "No máximo {n} podem ser baixados de uma vez: escolha menos, ou limpe a escolha e baixe todos.",
-  "selection.all": "Escolher todos os mostrados",
+  "selection.all": "Escolher todos",
   "selection.none": "Nenhum fotograma é tão nítido e tão diferente; diminua os limites acima.",
   "manifest.open": "Manifesto",
   "manifest.title": "Manifesto",

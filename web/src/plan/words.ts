@@ -7,7 +7,7 @@ import type { PlanJson, Seconds } from "./plan";
 export function seconds(value: Seconds | Seconds[] | undefined): string {
   const given = [value ?? 0].flat()[0] ?? 0;
   const unit = (amount: number) =>
-    number(amount, { style: "unit", unit: "second", unitDisplay: "short", maximumFractionDigits: 3 });
+    number(amount, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 3 });
   return typeof given === "number" ? unit(given) : `${given} s`;
 }
 

@@ -1,13 +1,13 @@
 /** What a video is and how far it has come, in few words. */
 
-import { bytes, clock, duration, number } from "../i18n/format";
+import { bytes, duration, length, number } from "../i18n/format";
 import { find, t } from "../i18n/index.svelte";
 import type { Video } from "./feed.svelte";
 import { mediaOf } from "./media";
 
 export function facts(video: Pick<Video, "media" | "bytes">): string {
   const media = mediaOf(video.media);
-  const parts = media ? [clock(media.duration_seconds), `${media.shownWidth} × ${media.shownHeight}`] : [];
+  const parts = media ? [length(media.duration_seconds), `${media.shownWidth} × ${media.shownHeight}`] : [];
   return [...parts, ...(video.bytes ? [bytes(video.bytes)] : [])].join(" · ");
 }
 
