@@ -87,6 +87,7 @@ def things(client: TestClient, owner) -> dict[str, str]:
         "key_id": key["id"],
         "user_id": str(owner.id),
         "sequence": "0",
+        "kind": "json",
     }
 
 
@@ -121,7 +122,8 @@ def test_a_stranger_is_401_everywhere(routes, ask, things):
 
 
 def test_the_things_of_another_are_404_and_look_like_none(client: TestClient, routes, ask, things, owner, other):
-    nothing = {name: "0" if name == "sequence" else str(uuid.uuid4()) for name in things}
+    ids = {name: str(uuid.uuid4()) for name in things if name.endswith("_id")}
+    nothing = {**things, **ids}
     named = [(verb, path) for verb, path in routes if "{" in path]
 
     wrong = {}
