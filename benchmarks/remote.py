@@ -106,7 +106,8 @@ def repeated(clip: Path, path: Path, *, size_bytes: int) -> Path:
         copy = target.add_stream_from_template(stream)
         packets = [packet for packet in source.demux(stream) if packet.size]
         times = [(packet.pts or 0, packet.dts or 0) for packet in packets]
-        length = (packets[-1].dts or 0) - times[0][1] + (packets[-1].duration or 1)
+        # Where pictures are missing, the last one shown may end later than the last one decoded.
+        length = max((packets[-1].dts or 0) - times[0][1], max(times)[0] - min(times)[0]) + (packets[-1].duration or 1)
         written = turn = 0
         while written < size_bytes:
             for packet, (pts, dts) in zip(packets, times, strict=True):

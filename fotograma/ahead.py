@@ -29,8 +29,10 @@ AHEAD_BYTES = 32 * 2**20
 BEHIND_BYTES = 32 * 2**20
 # Of what is kept; more of it goes into a temporary file.
 KEPT_BYTES = 32 * 2**20
-# The first request. It holds the table of a file that has it in front.
-FIRST_BYTES = 2**20
+# The first request: it says what the file is, and where its table.
+FIRST_BYTES = 2**16
+# Who has read so much one after another reads on.
+READ_ON_BYTES = 2**20
 # Without a byte, whatever is tried to get it.
 SILENCE_SECONDS = 60.0
 # What is fetched at least when something unforeseen is asked for: as much as FFmpeg reads at a time.
@@ -124,7 +126,7 @@ class AheadReader:
             StorageUnavailable: they can't be fetched, or the reader was closed.
         """
         with self._changed:
-            piece = self._piece_at(offset) or self._start_at(offset)
+            piece = self._piece_at(offset) or self._start_at(offset, size)
             while piece.start + piece.come <= offset and piece.error is None and not self._closed:
                 left_seconds = piece.heard_at + self._silence_seconds - time.monotonic()
                 if left_seconds <= 0:
@@ -161,9 +163,9 @@ class AheadReader:
         place = bisect.bisect_right(self._pieces, offset, key=lambda piece: piece.start)
         return self._pieces[place].start if place < len(self._pieces) else self.size
 
-    def _start_at(self, offset: int) -> _Piece:
-        """Fetch what was not foreseen, or not so soon."""
-        end = min(offset + self._step_bytes(offset), self._next_start(offset))
+    def _start_at(self, offset: int, size: int) -> _Piece:
+        """Fetch what was not foreseen, or not so soon; as much as is asked for, if that is more."""
+        end = min(offset + max(self._step_bytes(offset), size), self._next_start(offset))
         return self._start(ByteRange(offset, end), place=None)
 
     def _step_bytes(self, offset: int) -> int:
@@ -176,7 +178,7 @@ class AheadReader:
         self._in_sequence = self._in_sequence + size if offset == self._sequence_end else size
         self._sequence_end = offset + size
         step = self._step_bytes(self._sequence_end)
-        until = min(self._sequence_end + min(AHEAD_BYTES, self._in_sequence - FIRST_BYTES), self.size)
+        until = min(self._sequence_end + min(AHEAD_BYTES, self._in_sequence - READ_ON_BYTES), self.size)
         place = self._sequence_end
         while place + step <= until or place < until == self.size:
             piece = self._piece_at(place)

@@ -54,6 +54,8 @@ class Decoders:
         """Widths and heights of the pictures that were decoded so far."""
         with ExitStack() as opening:
             opening.callback(self.close)
+            if reader.is_far:
+                sample_table.bring(reader, known=index is not None)
             untried = self._open_untried() if index is None else None
             self.video = untried or self._open()
             self.cut_off = is_cut_off(reader, self.video.stream)

@@ -54,6 +54,8 @@ class OffsetReader(ABC):
 
     seek_worth_bytes = 2**20
     """Going forward over less than this is slower than reading through."""
+    is_far = False
+    """Whether each read may take a while, however little it is."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -105,6 +107,7 @@ class _PartlyReader(OffsetReader):
 
     # What lies between is not on its way yet; FFmpeg reads through this much by itself.
     seek_worth_bytes = 2**15
+    is_far = True
 
     def read(self, size: int, /) -> bytes:
         """Some bytes; none only at the end."""

@@ -9,15 +9,20 @@ import itertools
 import struct
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 
 from av.video.stream import VideoStream
 
 from fotograma.errors import InputError
 from fotograma.packets import DISCARD, KEY, MOST_PACKETS, PacketIndex
-from fotograma.readers import OffsetReader
+from fotograma.readers import ByteRange, OffsetReader
 from fotograma.video import Video
 
 MOST_TABLE_BYTES = 2**28
+# A file without its table among the first few is in pieces, each with a part of it.
+MOST_BOXES_BEFORE = 8
+# What is read of any other file to know it.
+HEAD_BYTES = 2**20
 # Those whose packets last as long as the table says; VP9's, for one, by the frame rate.
 CODECS = frozenset({"h264", "hevc", "av1", "mpeg4", "mpeg2video", "mjpeg", "prores", "dnxhd"})
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
@@ -148,10 +153,36 @@ def _flat(content: memoryview) -> Boxes:
     return boxes
 
 
+def bring(reader: OffsetReader, *, known: bool) -> None:
+    """Ask for the table at once, before FFmpeg asks for it little by little.
+
+    What has none will be read on and on, unless its packets are `known`: then ask for its head.
+    """
+    place = None
+    with suppress(struct.error):
+        if reader.read_at(4, 4) == b"ftyp":
+            place = _place(reader, most_boxes=MOST_BOXES_BEFORE)
+    if place is None:
+        if not known:
+            reader.read_at(0, HEAD_BYTES)
+    elif place.end - place.start <= MOST_TABLE_BYTES:
+        reader.read_at(place.start, place.end - place.start)
+
+
 def _table(reader: OffsetReader) -> memoryview | None:
     """The content of the file's `moov` box."""
+    place = _place(reader)
+    if place is None or place.end - place.start > MOST_TABLE_BYTES:
+        return None
+    return memoryview(reader.read_at(place.start, place.end - place.start))
+
+
+def _place(reader: OffsetReader, *, most_boxes: int | None = None) -> ByteRange | None:
+    """Where the content of the file's `moov` box is."""
     offset = 0
-    while offset + 8 <= reader.size:
+    for _ in itertools.count() if most_boxes is None else range(most_boxes):
+        if offset + 8 > reader.size:
+            return None
         size, name = struct.unpack(">I4s", reader.read_at(offset, 8))
         head = 8
         if size == 1:
@@ -161,7 +192,7 @@ def _table(reader: OffsetReader) -> memoryview | None:
         if size < head:
             return None
         if name == b"moov":
-            return memoryview(reader.read_at(offset + head, size - head)) if size <= MOST_TABLE_BYTES else None
+            return ByteRange(offset + head, offset + size)
         offset += size
     return None
 
