@@ -1,6 +1,7 @@
 """`verify` lists what storage and database don't share, and nothing else."""
 
 import hashlib
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import update
@@ -8,13 +9,32 @@ from sqlalchemy import update
 from app.accounts.models import User
 from app.database import new_id, open_session
 from app.extractions.models import Extraction
-from app.storage import Storage
+from app.settings import get_settings
+from app.storage import Storage, get_storage
 from app.videos import lifecycle as videos
 from app.videos import upload_lifecycle as uploads
 from app.videos.models import Video
 from tests.app.extractions.holding import claim, cut, extraction_of, finish_frames, finish_join
+from tests.stores.doubles import Double
 
 VIDEO, ARCHIVE = b"video", b"an archive"[:9]
+
+
+@pytest.fixture(params=["local", "moto"])
+def storage(
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    stores: Callable[[str], Double],
+) -> Iterator[Storage]:
+    """Files, and an S3: the storage of the settings, as the command finds it."""
+    double = stores("moto")
+    of_s3 = {**double.environment, "STORAGE_URL": double.new_folder()} if request.param == "moto" else {}
+    with double.reached(**{"STORAGE_URL": environment["STORAGE_URL"], **of_s3}):
+        get_settings.cache_clear()
+        get_storage.cache_clear()
+        yield get_storage()
+    get_settings.cache_clear()
+    get_storage.cache_clear()
 
 
 def put(storage: Storage, key: str, content: bytes) -> None:
