@@ -165,6 +165,9 @@ class Game(RuleBasedStateMachine):
 
     def uncut(self, draw: Draw) -> None:
         worker = draw(one_of(self._workers(step=Step.FRAMES)))
+        # Something is done by then, which must be counted once.
+        self._heartbeat(worker, 1.0)
+        self._look()
         self._uncut(worker, draw(st.integers(0, 30), label="frames of the whole"))
 
     def finish_join(self, draw: Draw) -> None:
