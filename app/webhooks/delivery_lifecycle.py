@@ -12,11 +12,12 @@ Whoever locks a webhook and its deliveries locks the webhook first, or does not 
 
 import datetime
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import task_queue
@@ -40,6 +41,11 @@ DISABLE_FAILURES = 10
 GONE = 410
 ERROR_MAX_CHARACTERS = 500
 
+SLOW_SECONDS = 2.0
+"""Who takes longer to answer waits for senders that are kept for such, until it answers soon again."""
+# What `urlsplit` calls netloc.
+HOST_IN_URL = func.lower(func.substring(Webhook.url, "^[^:]+://([^/?#]*)"))
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -47,12 +53,18 @@ class Claim:
 
     delivery_id: uuid.UUID
     webhook_id: uuid.UUID
+    user_id: uuid.UUID
     token: int
     attempts: int
     url: str
     payload: dict[str, Any]
     secrets: list[bytes]
     """All that sign now, the newest first."""
+
+    @property
+    def host(self) -> str:
+        """Whom the call goes to, as `claim_delivery` compares it."""
+        return urlsplit(self.url).netloc.lower()
 
 
 def owe(
@@ -91,8 +103,17 @@ def resend(session: Session, delivery: Delivery, webhook: Webhook) -> Delivery:
     return delivery
 
 
-def claim_delivery(session: Session) -> Claim | None:
-    """The message that has been due longest, held for the caller with its webhook; commit before sending it."""
+def claim_delivery(
+    session: Session,
+    *,
+    is_quick: bool = False,
+    without_users: Collection[uuid.UUID] = (),
+    without_hosts: Collection[str] = (),
+) -> Claim | None:
+    """The message that has been due longest, held for the caller with its webhook; commit before sending it.
+
+    With `is_quick` only of a webhook that has answered soon, or was never called.
+    """
     row = session.execute(
         select(Delivery, Webhook)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
@@ -101,9 +122,12 @@ def claim_delivery(session: Session) -> Claim | None:
             Delivery.not_before <= func.now(),
             Webhook.not_before <= func.now(),
             Webhook.disabled_at.is_(None),
+            Webhook.user_id.not_in(without_users),
+            HOST_IN_URL.not_in(without_hosts),
+            or_(literal(not is_quick), and_(Webhook.failures == 0, ~Webhook.is_slow)),
         )
         # Those that answer go before those that don't, who take a sender for as long as they are waited for.
-        .order_by(Webhook.failures > 0, Delivery.not_before, Delivery.id)
+        .order_by(or_(Webhook.failures > 0, Webhook.is_slow), Delivery.not_before, Delivery.id)
         .limit(1)
         .with_for_update(skip_locked=True, key_share=True)
     ).one_or_none()
@@ -121,6 +145,7 @@ def claim_delivery(session: Session) -> Claim | None:
     claim = Claim(
         delivery_id=delivery.id,
         webhook_id=webhook.id,
+        user_id=webhook.user_id,
         token=delivery.token,
         attempts=delivery.attempts,
         url=webhook.url,
@@ -131,13 +156,14 @@ def claim_delivery(session: Session) -> Claim | None:
     return claim
 
 
-def mark_delivered(session: Session, claim: Claim, *, response_status: int) -> None:
+def mark_delivered(session: Session, claim: Claim, *, response_status: int, seconds: float = 0.0) -> None:
     """The receiver took it. This and what follows changes nothing once somebody else holds the delivery."""
     webhook = _hold_webhook(session, claim)
     values = {"status": "DELIVERED", "delivered_at": func.now(), "response_status": response_status, "error": None}
     if webhook is not None and _write(session, claim, **values):
         webhook.not_before = func.now()
         webhook.failures = 0
+        webhook.is_slow = seconds > SLOW_SECONDS
         webhook.failing_since = None
 
 

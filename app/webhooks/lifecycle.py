@@ -53,6 +53,7 @@ def change_webhook(
     webhook = queries.get_webhook(session, webhook_id, user_id=user_id, for_update=True)
     if url is not None:
         webhook.url = url
+        webhook.is_slow = False
         webhook.not_before = func.now()
     if enabled is False and webhook.disabled_at is None:
         delivery_lifecycle.disable(session, webhook, because=BY_USER)

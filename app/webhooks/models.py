@@ -28,6 +28,8 @@ class Webhook(Base):
     """When to call next, whatever is owed; whoever calls holds the webhook by moving this ahead."""
     failures: Mapped[int] = mapped_column(default=0)
     """Calls in a row that went wrong."""
+    is_slow: Mapped[bool] = mapped_column(default=False)
+    """The last answer took long, good as it was."""
     failing_since: Mapped[datetime.datetime | None]
     disabled_at: Mapped[datetime.datetime | None]
     disabled_because: Mapped[str | None]

@@ -41,17 +41,21 @@ class Receiver:
     """What it answers."""
     location: str = "/"
     """Where a redirect would lead."""
+    may_answer: threading.Event = field(default_factory=threading.Event)
+    """Cleared: it answers once it is set again."""
     calls: list[Call] = field(default_factory=list)
 
     def begin(self) -> None:
         """Listen."""
         receiver = self
+        self.may_answer.set()
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.calls.append(Call(self.command, self.path, headers, body))
+                receiver.may_answer.wait(60)
                 self.send_response(receiver.status)
                 self.send_header("Location", receiver.location)
                 self.send_header("Content-Length", "5")

@@ -18,7 +18,7 @@ from app.database import open_session
 from app.extractions import lifecycle as extractions
 from app.outbound import Outbound
 from app.settings import get_settings
-from app.webhooks import delivery_lifecycle, lifecycle, queries, signing
+from app.webhooks import delivery_lifecycle, lifecycle, queries, sending, signing
 from app.webhooks.models import Delivery, Webhook
 from app.webhooks.sending import send_due_deliveries
 from tests.app.receiving import LOOPBACK, PUBLIC, Names, Receiver
@@ -34,6 +34,19 @@ def receiver():
     receiver.begin()
     yield receiver
     receiver.end()
+
+
+@pytest.fixture
+def slow_receiver():
+    receiver = Receiver()
+    receiver.begin()
+    receiver.may_answer.clear()
+    yield receiver
+    receiver.may_answer.set()
+    receiver.end()
+
+
+other_slow_receiver = slow_receiver
 
 
 @pytest.fixture
@@ -256,6 +269,66 @@ def test_who_does_not_answer_holds_nobody_else_up(user: User, make_owner) -> Non
 
     assert now(silent).failures == 1
     assert (first.delivery_id, second.delivery_id) == (newer, older)
+
+
+def test_crowd_that_is_slow_to_answer_holds_nobody_else_up(
+    user: User, make_owner, receiver: Receiver, slow_receiver: Receiver, other_slow_receiver: Receiver
+) -> None:
+    """More of them than there are senders, of many users; and what comes due only while they are called."""
+    for number in range(sending.AT_ONCE + 4):
+        owner = make_owner()
+        add(owner, (slow_receiver, other_slow_receiver)[number % 2].url)
+        owe(owner)
+    add(user, receiver.url)
+    with ThreadPoolExecutor() as threads:
+        round_of_calls = threads.submit(send_due_deliveries, outbound=HERE)
+        wait_until(lambda: slow_receiver.calls and other_slow_receiver.calls)
+        owe(user)
+        wait_until(lambda: receiver.calls)
+        called = len(slow_receiver.calls), len(other_slow_receiver.calls)
+        slow_receiver.may_answer.set()
+        other_slow_receiver.may_answer.set()
+        taken = round_of_calls.result()
+
+    assert max(called) <= sending.AT_ONCE_EACH
+    assert taken == sending.AT_ONCE + 5
+
+
+def test_user_with_many_slow_receivers_does_not_get_all_senders(
+    user: User, make_owner, receiver: Receiver, slow_receiver: Receiver
+) -> None:
+    other = make_owner()
+    outbound = Outbound(allowed=LOOPBACK, resolve=Names(["127.0.0.1"]))
+    for number in range(get_settings().user_webhooks):
+        # Each a host of its own, as far as can be seen.
+        add(other, f"http://host{number}.example:{slow_receiver.port}/", outbound)
+    owe(other)
+    add(user, receiver.url)
+    with ThreadPoolExecutor() as threads:
+        round_of_calls = threads.submit(send_due_deliveries, outbound=outbound)
+        wait_until(lambda: slow_receiver.calls)
+        owe(user)
+        wait_until(lambda: receiver.calls)
+        called = len(slow_receiver.calls)
+        slow_receiver.may_answer.set()
+        round_of_calls.result()
+
+    assert called <= sending.AT_ONCE_EACH
+
+
+def test_who_is_known_to_be_slow_leaves_senders_to_the_others(user: User, webhook: Webhook) -> None:
+    with open_session() as session:
+        session.execute(update(Webhook).where(Webhook.id == webhook.id).values(is_slow=True))
+    delivery_id = owe(user)
+
+    with open_session() as session:
+        assert delivery_lifecycle.claim_delivery(session, is_quick=True) is None
+        claim = delivery_lifecycle.claim_delivery(session)
+        assert claim.delivery_id == delivery_id
+        delivery_lifecycle.mark_delivered(session, claim, response_status=200, seconds=0.1)
+        owe(user)
+    with open_session() as session:
+        assert delivery_lifecycle.claim_delivery(session, is_quick=True) is not None
 
 
 def test_sender_that_lost_its_hold_changes_nothing(user: User, webhook: Webhook) -> None:
