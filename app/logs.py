@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import uuid
 
 import structlog
 
@@ -44,3 +45,9 @@ def set_up_logs(*, as_json: bool) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     # Says at each look at the version that it looks.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def current_request_id() -> uuid.UUID | None:
+    """The request whose lines these are; None: nobody asked, but a clock or an operator."""
+    told = structlog.contextvars.get_contextvars().get("request_id")
+    return None if told is None else uuid.UUID(told)

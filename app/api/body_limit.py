@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # Room for a plan or selection that names as many frames as an archive may hold.
 BODY_MAX_BYTES = 4 * 2**20
 # For all of a body, which is mostly a line or two.
-BODY_SECONDS = 30.0
+BODY_SECONDS = 25.0
 # These stream into storage, and count and time for themselves.
 STREAMING = ("/videos/upload", "/uploads/")
 

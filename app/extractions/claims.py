@@ -37,6 +37,7 @@ class Claim:
     number: int
     range: Range
     user_id: uuid.UUID
+    request_id: uuid.UUID | None = None
 
     @property
     def note_of_return(self) -> str:
@@ -85,6 +86,7 @@ def claim_of(segment: Segment) -> Claim:
         number=segment.number,
         range=Range(segment.start_pts, segment.end_pts),
         user_id=segment.user_id,
+        request_id=segment.request_id,
     )
 
 

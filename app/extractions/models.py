@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func, te
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, new_id
+from app.logs import current_request_id
 
 
 class Status(enum.StrEnum):
@@ -94,6 +95,9 @@ class Segment(Base):
     extraction_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("extractions.id", ondelete="CASCADE"))
     """Empty for a probe that nobody asked an extraction of."""
     user_id: Mapped[uuid.UUID]
+    # Here and not in the ring: a ring says of nothing in particular, and may be lost with the broker.
+    request_id: Mapped[uuid.UUID | None] = mapped_column(default=current_request_id)
+    """Who asked for it, for the logs; the segments that a worker cuts have that of their probe."""
     number: Mapped[int] = mapped_column(default=0)
     step: Mapped[str] = mapped_column(default=Step.PROBE)
     status: Mapped[str] = mapped_column(default=Status.PENDING)

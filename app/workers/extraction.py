@@ -47,7 +47,10 @@ def work_on_next_segment(*, stopping: threading.Event) -> bool:
         return False
     began = time.monotonic()
     metrics.segments_claimed.labels(claim.step).inc()
+    # Also what the segments that come of this one are marked with.
+    asked = {} if claim.request_id is None else {"request_id": str(claim.request_id)}
     with structlog.contextvars.bound_contextvars(
+        **asked,
         user_id=str(claim.user_id),
         video_id=str(claim.video_id),
         extraction_id=str(claim.extraction_id),

@@ -63,6 +63,17 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
     return run
 
 
+def test_lines_of_a_worker_name_the_request_that_asked_for_it(person: Person, worker: Process, clip: Clip):
+    answer = person.try_upload(clip.path)
+    person.wait_for(answer.json(), "COMPLETED")
+
+    def events() -> list[str]:
+        return [line for line in worker.output().splitlines() if answer.headers["X-Request-Id"] in line]
+
+    assert wait_until(lambda: "extraction completed" in "".join(events()))
+    assert "segment claimed" in events()[0]
+
+
 def test_five_calls_of_curl_bring_the_frames(service: Service, clip: Clip, tmp_path: Path, shell):
     shutil.copy(clip.path, tmp_path / "video.mp4")
     url = service.url

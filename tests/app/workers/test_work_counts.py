@@ -8,7 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from app import metrics
-from app.database import open_session
+from app.database import new_id, open_session
 from app.extractions import lifecycle
 from app.workers.extraction import work_on_next_segment
 from app.workers.jail import count_failure
@@ -62,13 +62,16 @@ def test_work_is_counted_where_it_is_done(submit: Submit, clip: Clip, tmp_path: 
 
 
 def test_lines_name_whose_work_it_is(submit: Submit, clip: Clip):
-    asked = submit(clip.path)
+    request_id = str(new_id())
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        asked = submit(clip.path)
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         work()
     of_work = {line["event"]: line for line in lines}
 
     for event in ("segment claimed", "video probed", "frames taken", "extraction completed"):
         line = of_work[event]
+        assert line["request_id"] == request_id
         assert line["user_id"] == str(asked.video.user_id)
         assert line["video_id"] == str(asked.video.id)
         assert line["extraction_id"] == str(asked.newest.extraction.id)
