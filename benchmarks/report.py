@@ -109,17 +109,22 @@ def as_text(case: Case) -> str:
     return "\n".join(lines)
 
 
-def _by_service(turnarounds: list[Turnaround]) -> str:
-    """The section on uploads."""
-    if not turnarounds:
-        return ""
+def _by_service(turnarounds: list[Turnaround], *, published: str) -> str:
+    """The section on uploads; what was published of others and not measured again stays."""
+    _, _, section = published.partition("\n## Through the running service\n")
+    names = {f"| {took.name}, {took.megabytes:.0f} MB |" for took in turnarounds}
+    older = [
+        f"{line}\n"
+        for line in section.partition("\n## ")[0].splitlines()
+        if " MB | " in line and not any(line.startswith(name) for name in names)
+    ]
     rows = [
         f"| {took.name}, {took.megabytes:.0f} MB | {took.frames} "
         f"| {took.engine_seconds:.2f} s | {took.service_seconds:.2f} s "
         f"| {took.upload_seconds:.2f} s | {took.aim_seconds:.2f} s |\n"
         for took in turnarounds
     ]
-    return SERVICE + "".join(rows)
+    return SERVICE + "".join(older + rows) if older or rows else ""
 
 
 def publish(results: Results, *, note: str) -> None:
@@ -130,7 +135,7 @@ def publish(results: Results, *, note: str) -> None:
         + TABLE_HEAD
         + rows
         + MEANING
-        + _by_service(results.turnarounds)
+        + _by_service(results.turnarounds, published=PAGE.read_text() if PAGE.exists() else "")
         + _everybody(results.cases)
     )
     PLOT.parent.mkdir(parents=True, exist_ok=True)
