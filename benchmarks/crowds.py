@@ -215,6 +215,7 @@ def _seconds(values: list[float]) -> str:
 @app.command()
 def large(
     megabytes: Annotated[int, typer.Option(help="Of the upload.")] = 4096,
+    ours: Annotated[bool, typer.Option(help="By our client, too.")] = True,
 ) -> None:
     """One large upload by our client, then by tus-js-client, which NODE_PATH must lead to: is it the same, in how much
     memory?"""
@@ -227,7 +228,7 @@ def large(
                 file.write(block)
         found.add_worker()
         with _memory(found.api.pid) as seen:
-            for send in (by_our_client, by_tus_js_client):
+            for send in (by_our_client, by_tus_js_client)[0 if ours else 1 :]:
                 print(_large(found, source, digest.hexdigest(), send, seen), flush=True)
 
 
