@@ -1,4 +1,4 @@
-"""Ways in: by invitation and by a provider."""
+"""Ways in: by invitation, by a provider, and past the confirmation of an address."""
 
 import json
 import re
@@ -12,9 +12,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.local_stack.processes import PROJECT
+from tests.clips import Clip
 from tests.conftest import PASSWORD, Inbox, command
 from tests.end_to_end.service import Service
 from tests.page.conftest import OpenWindow, running
+from tests.page.window import choose
 
 LINK = re.compile(r"https?://\S+#(?:token|invitation)=\S+")
 
@@ -25,6 +27,15 @@ def house(built_page: Path, tmp_path_factory: pytest.TempPathFactory, mailbox: I
     provider = {"id": "house", "name": "The House", "issuer": issuer, "client_id": "page", "client_secret": "secret"}
     more = {"PAGE_FOLDER": str(built_page), "SIGNUP": "invite", "OIDC_PROVIDERS": json.dumps([provider])}
     with running(Service.embedded(tmp_path_factory.mktemp("house"), inbox=mailbox), **more) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def strict(built_page: Path, tmp_path_factory: pytest.TempPathFactory, mailbox: Inbox) -> Iterator[Service]:
+    """Where an address must be confirmed, below a path of another site."""
+    service = Service.embedded(tmp_path_factory.mktemp("strict"), inbox=mailbox)
+    public = {"PUBLIC_URL": f"{service.url}/fotograma", "EMAIL_CONFIRMATION": "true"}
+    with running(service, PAGE_FOLDER=str(built_page), **public) as service:
         yield service
 
 
@@ -132,3 +143,68 @@ def test_a_provider_lets_in_who_is_invited_and_nobody_else(
     expect(page.get_by_role("button", name=upload)).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name=upload)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "do", "banner", "again", "sent", "done"),
+    [
+        (
+            "en-US",
+            "Create an account",
+            "Before you can bring videos",
+            "Send the link again",
+            "is on its way",
+            "is confirmed",
+        ),
+        ("pt-BR", "Criar uma conta", "Para enviar vídeos", "Enviar o link de novo", "a caminho", "está confirmado"),
+    ],
+)
+def test_an_address_is_confirmed_before_anything_is_brought_below_a_path_of_another_site(
+    open_window: OpenWindow,
+    strict: Service,
+    short_clip: Clip,
+    locale: str,
+    do: str,
+    banner: str,
+    again: str,
+    sent: str,
+    done: str,
+) -> None:
+    open_window.expect("403 (Forbidden)")
+    home, email = f"{strict.url}/fotograma/", new_email()
+    window = open_window(service=strict, locale=locale)
+    page, asked = window.page, list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    join(page, f"{home}sign-up", email, do=do)
+    expect(page.get_by_role("status").filter(has_text=banner)).to_contain_text(email)
+    assert window.accessibility_violations() == []
+    choose(page, short_clip.path)
+    expect(page.get_by_text(re.compile("Confirm your e-mail address first|Confirme primeiro"))).to_be_visible()
+    page.get_by_role("button", name=again).first.click()
+    expect(page.get_by_text(sent).first).to_be_visible()
+    other = open_window(service=strict, locale=locale).page
+    other.goto(mailed_link(strict, email))
+    expect(other.get_by_role("status").filter(has_text=done)).to_be_visible()
+    page.reload()
+
+    expect(page.get_by_role("status").filter(has_text=banner)).to_have_count(0)
+    choose(page, short_clip.path)
+    # Arrived by events, seen by thumbnail, opened, looked at, and left by the door.
+    # The one that was refused may have gone on by itself meanwhile.
+    row = page.get_by_role("article", name="clip.mp4").first
+    expect(row.locator("img")).to_have_js_property("complete", True)
+    row.get_by_role("link", name="clip.mp4", exact=True).click()
+    expect(page.locator("li img").first).to_have_js_property("complete", True)
+    with page.expect_download() as download:
+        page.locator("a[download]").first.click()
+    assert download.value.path().read_bytes()[:2] == b"PK"
+    page.go_back()
+    expect(row).to_be_visible()
+    page.reload()
+    expect(row).to_be_visible()
+    assert page.url == home
+    page.goto(f"{home}docs")
+    page.get_by_text("/videos/upload", exact=True).first.click()
+    expect(page.get_by_role("button", name="Try it out")).to_be_visible()
+    assert [url for url in asked if not url.startswith((home, "blob:", "data:"))] == []
+    assert [cookie["path"] for cookie in page.context.cookies()] == ["/fotograma"]
