@@ -60,7 +60,11 @@ def test_screenshots(open_window: OpenWindow, person: Person, tmp_path: Path) ->
     sheet = desk.page.get_by_role("list", name="Contact sheet")
     for chosen in (2, 8, 17):
         sheet.get_by_role("checkbox").nth(chosen).click()
+    desk.page.evaluate("scrollTo(0, 0)")
     desk.page.screenshot(path=IMAGES / "page-frames.png")
+    sheet.get_by_role("button").nth(16).click()
+    expect(desk.page.locator("dialog img.full")).to_be_visible()
+    desk.page.screenshot(path=IMAGES / "page-viewer.png")
 
     person.call("patch", "/users/me", 200, json={"locale": "pt-BR"})
     phone = open_window(person, locale="pt-BR", width=360, height=740, color_scheme="dark", has_touch=True)
@@ -72,5 +76,5 @@ def test_screenshots(open_window: OpenWindow, person: Person, tmp_path: Path) ->
         phone.page.screenshot(path=IMAGES / name)
 
     sizes = {path.name: path.stat().st_size for path in IMAGES.glob("page-*.png")}
-    assert len(sizes) == 5
+    assert len(sizes) == 6
     assert max(sizes.values()) <= MAX_BYTES, sizes
