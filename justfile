@@ -127,7 +127,7 @@ audit:
     uv export --quiet --no-emit-project --all-groups | uvx pip-audit --disable-pip --require-hashes --requirement /dev/stdin
     npm --prefix web audit --package-lock-only
 
-# Build the image without a container engine, run it and do one job in it: as root, on a Debian with buildah and debootstrap.
+# Build the image without a container engine, run it as compose.yaml does, and do one job in it: as root, on a Debian with buildah and debootstrap.
 prove-image *options:
     uv run python -m deploy.prove_image {{ options }}
 
