@@ -43,6 +43,8 @@ def set_up_logs(*, as_json: bool) -> None:
         logger.propagate = True
     # Its lines hold whole addresses, signatures of links among them; `app.api.request_log` writes its own.
     logging.getLogger("uvicorn.access").disabled = True
+    # The same of the addresses that we ask.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     # Says at each look at the version that it looks.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

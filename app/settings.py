@@ -128,6 +128,11 @@ class Settings(BaseSettings):
     upload_resumable_hours: float = Field(
         24, gt=0, description="How long an upload at `/uploads/` is kept after its last byte for its client to go on."
     )
+    direct_upload: bool = Field(
+        False,
+        description="Whether clients may send videos straight to a cloud's store "
+        "([storage.md](storage.md#direct-upload)).",
+    )
     import_by_url: bool = Field(False, description="Whether users may have videos fetched from addresses they name.")
     import_seconds: float = Field(900, gt=0, description="Time one import may take; a worker is busy with it.")
     user_stored_max_bytes: int = Field(100 * 2**30, ge=1, description="Videos and archives a user may keep.")

@@ -101,6 +101,11 @@ CODES: Mapping[str, Code] = MappingProxyType(
             ),
             Code("STORAGE_UNAVAILABLE", Cause.INFRA, "Files can't be read or written just now; try again later."),
             Code(
+                "UPLOAD_CHANGED",
+                Cause.INPUT,
+                "The bytes in the store are not those that were announced and completed; send the video again.",
+            ),
+            Code(
                 "IMPORT_REFUSED",
                 Cause.INPUT,
                 "The address gives no file that may be fetched; give one that anybody can download from.",

@@ -28,7 +28,9 @@ from app.videos.models import Video
 # These are asked by POST for the length of what is said, and change nothing.
 ONLY_LOOK = frozenset({"/videos/{video_id}/estimate", "/extractions/{extraction_id}/selection"})
 
-BEGIN_UPLOADS = frozenset({("POST", "/videos/upload"), ("POST", "/videos/import"), ("POST", "/uploads/")})
+BEGIN_UPLOADS = frozenset(
+    {("POST", "/videos/upload"), ("POST", "/videos/import"), ("POST", "/uploads/"), ("POST", "/videos/upload-url")}
+)
 MOVE_DATA = frozenset(
     {
         ("PATCH", "/uploads/{upload_id}"),

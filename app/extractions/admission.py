@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,10 +19,19 @@ from app.extractions.errors import ImportsOff, LeaseLost, TooManyWaiting
 from app.extractions.states import ExtractionState, VideoState
 from app.outbound import get_outbound
 from app.settings import get_settings
+from app.storage import Landing, Storage
+from app.videos import direct_upload_lifecycle as direct_uploads
 from app.videos import lifecycle as videos
 from app.videos import queries as video_queries
 from app.videos import upload_lifecycle as uploads
-from app.videos.errors import NoRoomLeft, TooManyVideos, VideoTooLarge
+from app.videos.errors import (
+    DirectUploadOff,
+    DirectUploadTooLarge,
+    NoRoomLeft,
+    TooManyVideos,
+    UploadIncomplete,
+    VideoTooLarge,
+)
 from app.videos.models import ResumableUpload, Upload, Video
 from app.videos.upload_lifecycle import LockedUpload, Part
 from fotograma.errors import FotogramaError
@@ -84,6 +94,70 @@ def take_parts(upload: LockedUpload, parts: Sequence[Part], *, unlock: bool) -> 
             video, plan = uploads.finish(session, upload)
             # Whether it may wait was asked when it began; after all those bytes is too late.
             _begin(session, video, plan=None if plan is None else Plan.from_json(plan), may_wait=True)
+
+
+def begin_direct_upload(
+    storage: Storage, *, user_id: uuid.UUID, filename: str, size_bytes: int, sha256: str | None, plan: Plan | None
+) -> tuple[ResumableUpload, Landing]:
+    """Let a client put a video straight into the store, if there will be room for it: that is kept for it."""
+    if not get_settings().direct_upload or not storage.landing_max_bytes:
+        raise DirectUploadOff
+    if size_bytes > get_settings().upload_max_bytes:
+        raise VideoTooLarge
+    if size_bytes > storage.landing_max_bytes:
+        raise DirectUploadTooLarge
+    with open_session() as session:
+        user = _let_in(session, user_id)
+        if size_bytes > _room_left(session, user):
+            raise NoRoomLeft
+        upload = direct_uploads.begin(
+            session,
+            user_id=user_id,
+            filename=filename,
+            size_bytes=size_bytes,
+            sha256=sha256,
+            plan=None if plan is None else plan.to_json(),
+        )
+    assert upload.landing_key is not None
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(get_settings().public_url))
+    # Outside of any transaction: the store may take its time.
+    try:
+        landing = storage.open_landing(
+            upload.landing_key, size_bytes=size_bytes, expires_in=direct_uploads.keep(), origin=origin
+        )
+    except BaseException:
+        with open_session() as session:
+            direct_uploads.give_up(session, upload.id)
+        raise
+    with open_session() as session:
+        direct_uploads.record_landing(session, upload.id, landing)
+    return upload, landing
+
+
+def complete_direct_upload(storage: Storage, upload_id: uuid.UUID, *, user_id: uuid.UUID) -> VideoState:
+    """Make a video of what has landed and begin what was asked of it; whoever asks again is told of the same video."""
+    with open_session() as session:
+        upload = direct_uploads.get(session, upload_id, user_id=user_id)
+        if upload.finished_at is not None:
+            return queries.video_state(session, upload_id, user_id=user_id)
+    assert upload.landing_key is not None
+    try:
+        facts = storage.stat(upload.landing_key)
+    except FileNotFoundError:
+        raise UploadIncomplete from None
+    if facts.size_bytes != upload.size_bytes:
+        raise UploadIncomplete(f"The store holds {facts.size_bytes} bytes, {upload.size_bytes} were announced.")
+    with open_session() as session:
+        user = _hold_user(session, user_id)
+        # Of two that complete it at once, the second finds it finished.
+        upload = direct_uploads.get(session, upload_id, user_id=user_id, lock=True)
+        if upload.finished_at is not None:
+            return queries.video_state(session, upload_id, user_id=user_id)
+        video = direct_uploads.finish(session, upload, facts)
+        if _room_left(session, user) < 0:
+            raise NoRoomLeft
+        # Whether it may wait was asked when it began, as for those that come through the API.
+        return _begin(session, video, plan=None if upload.plan is None else Plan.from_json(upload.plan), may_wait=True)
 
 
 def begin_import(session: Session, *, user_id: uuid.UUID, url: str, plan: Plan | None) -> VideoState:

@@ -182,6 +182,7 @@ PORTUGUESE = Words(
             "O vídeo não pôde ser decodificado com segurança na máquina que o recebeu; fale com o administrador."
         ),
         "STORAGE_UNAVAILABLE": "Os arquivos não podem ser lidos ou gravados agora; tente de novo mais tarde.",
+        "UPLOAD_CHANGED": "Os bytes armazenados não são os que foram anunciados e concluídos; envie o vídeo de novo.",
         "IMPORT_REFUSED": "O endereço não dá um arquivo que se possa buscar; dê um que qualquer pessoa consiga baixar.",
         "IMPORT_LIMIT": "O arquivo no endereço é maior que o permitido ou demora demais; envie-o diretamente.",
         "IMPORT_UNREACHABLE": "O endereço não respondeu ou parou no meio; veja se ele funciona e importe de novo.",

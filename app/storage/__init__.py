@@ -55,6 +55,18 @@ class SignedUrl:
     expires_at: datetime.datetime
 
 
+@dataclass(frozen=True)
+class Landing:
+    """Where anybody who knows it may put one object's bytes by PUT."""
+
+    url: str
+    headers: dict[str, str]
+    """Which the request must have."""
+    is_resumable: bool
+    """Whether it takes them in pieces (`Content-Range`) and says where it stands; else all in one request."""
+    expires_at: datetime.datetime
+
+
 class ObjectWriter(Protocol):
     """Takes the bytes of one object in their order."""
 
@@ -109,6 +121,19 @@ class Storage(ObjectSource, ObjectSink, Protocol):
     def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl:
         """A link that works for so long, or for as long as this store can promise; what is saved is called `filename`,
         which clouds know since the object was written."""
+        ...
+
+    @property
+    def landing_max_bytes(self) -> int:
+        """How large an object that others put there by themselves may be; 0: nobody but us can."""
+        return 0
+
+    def open_landing(self, key: str, *, size_bytes: int, expires_in: datetime.timedelta, origin: str) -> Landing:
+        """Let an object be put there by whoever is told; pages of `origin` too."""
+        ...
+
+    def end_landing(self, url: str) -> None:
+        """End one that is resumable; safe to do again, and after its end."""
         ...
 
     def delete_prefix(self, prefix: str) -> None:

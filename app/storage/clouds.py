@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx2
 import obstore
@@ -14,7 +15,18 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from app.settings import Settings
-from app.storage import KEY_PART, REPLACED, ObjectFacts, ObjectWriter, SignedUrl, Storage, StorageUnavailable, check_key
+from app.storage import (
+    KEY_PART,
+    REPLACED,
+    Landing,
+    ObjectFacts,
+    ObjectWriter,
+    SignedUrl,
+    Storage,
+    StorageUnavailable,
+    check_key,
+    landings,
+)
 from app.storage.attachments import attachment
 from app.storage.credentials import clouds_store, link_longest, signing_endpoint
 
@@ -40,18 +52,31 @@ def open_cloud_storage(settings: Settings) -> "CloudStorage":
         settings.storage_url, endpoint=settings.storage_public_url or signing_endpoint(settings.storage_url)
     )
     return CloudStorage(
-        store, signer=signer, name=settings.storage_url, link_longest=link_longest(settings.storage_url)
+        store,
+        signer=signer,
+        name=settings.storage_url,
+        link_longest=link_longest(settings.storage_url),
+        public_url=settings.storage_public_url,
     )
 
 
 class CloudStorage(Storage):
     """A bucket, or a folder in one. Safe to use from many threads at once."""
 
-    def __init__(self, store: CloudStore, *, signer: CloudStore, name: str, link_longest: datetime.timedelta) -> None:
+    def __init__(
+        self,
+        store: CloudStore,
+        *,
+        signer: CloudStore,
+        name: str,
+        link_longest: datetime.timedelta,
+        public_url: str = "",
+    ) -> None:
         self._store = store
         self._signer = signer
         self._name = name
         self._link_longest = link_longest
+        self._public_url = public_url
 
     @contextmanager
     def open_writer(self, key: str, *, content_type: str, filename: str | None = None) -> Iterator[ObjectWriter]:
@@ -123,6 +148,31 @@ class CloudStorage(Storage):
         expires_at = datetime.datetime.now(datetime.UTC) + expires_in
         with _told():
             return SignedUrl(obstore.sign(self._signer, "GET", key, expires_in), expires_at)
+
+    @property
+    def landing_max_bytes(self) -> int:
+        return landings.MAX_BYTES[urlsplit(self._name).scheme]
+
+    def open_landing(self, key: str, *, size_bytes: int, expires_in: datetime.timedelta, origin: str) -> Landing:
+        check_key(key)
+        place = urlsplit(self._name)
+        expires_in = min(expires_in, self._link_longest)
+        if place.scheme == "gs":
+            return landings.open_session(
+                bucket=place.netloc,
+                path=f"{place.path.strip('/')}/{key}".lstrip("/"),
+                size_bytes=size_bytes,
+                expires_in=expires_in,
+                origin=origin,
+                public_url=self._public_url,
+            )
+        expires_at = datetime.datetime.now(datetime.UTC) + expires_in
+        with _told():
+            url = obstore.sign(self._signer, "PUT", key, expires_in)
+        return Landing(url=url, headers=landings.HEADERS[place.scheme], is_resumable=False, expires_at=expires_at)
+
+    def end_landing(self, url: str) -> None:
+        landings.end_session(url)
 
     def answers(self) -> None:
         with suppress(FileNotFoundError):

@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.storage import (
     KEY_PART,
     REPLACED,
+    Landing,
     ObjectFacts,
     ObjectWriter,
     SignedUrl,
@@ -136,6 +137,12 @@ class LocalStorage(Storage):
             folders[:] = sorted(filter(KEY_PART.fullmatch, folders))
             for name in sorted(filter(KEY_PART.fullmatch, names)):
                 yield Path(folder, name).relative_to(self._root).as_posix()
+
+    def open_landing(self, key: str, **_: object) -> Landing:
+        raise StorageUnavailable(f"Nobody but the service writes {key}.")
+
+    def end_landing(self, url: str) -> None:
+        """There are none."""
 
     def signed_url(self, key: str, *, expires_in: datetime.timedelta, filename: str) -> SignedUrl:
         check_key(key)

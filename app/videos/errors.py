@@ -1,6 +1,6 @@
 """What can be wrong with a video."""
 
-from app.errors import Conflict, Gone, Locked, Mangled, NotFound, QuotaExceeded, TooLarge
+from app.errors import Conflict, Forbidden, Gone, Locked, Mangled, NotFound, QuotaExceeded, TooLarge
 
 
 class VideoNotFound(NotFound):
@@ -55,6 +55,24 @@ class UploadFinished(Conflict):
     """The upload is a video already; delete that instead."""
 
     code = "UPLOAD_FINISHED"
+
+
+class DirectUploadOff(Forbidden):
+    """Videos can't be sent straight to the store here; send yours to /uploads/ (tus)."""
+
+    code = "DIRECT_UPLOAD_OFF"
+
+
+class DirectUploadTooLarge(TooLarge):
+    """The store takes no file of this size in one request; send it to /uploads/ (tus)."""
+
+    code = "DIRECT_UPLOAD_TOO_LARGE"
+
+
+class UploadIncomplete(Conflict):
+    """The store does not hold all of the upload; finish sending it, then complete it again."""
+
+    code = "UPLOAD_INCOMPLETE"
 
 
 class OffsetMismatch(Conflict):

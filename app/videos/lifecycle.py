@@ -155,7 +155,10 @@ def bury(session: Session, video: Video) -> None:
         session, update(Video).where(Video.id == video.id, Video.deleted_at.is_(None)).values(deleted_at=func.now())
     )
     # Or it would still tell its client that all is well.
-    session.execute(delete(ResumableUpload).where(ResumableUpload.id == video.id))
+    # Of one whose client may still write to the store the row stays, so that nothing of that is left.
+    session.execute(
+        delete(ResumableUpload).where(ResumableUpload.id == video.id, ResumableUpload.landing_key.is_(None))
+    )
 
 
 def forget(session: Session, video_id: uuid.UUID) -> None:

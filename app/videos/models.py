@@ -55,6 +55,14 @@ class ResumableUpload(Base):
     """When nobody may go on any more, and its objects may be removed."""
     finished_at: Mapped[datetime.datetime | None]
     """When it became a video. The row stays a while for a client that missed the answer."""
+    landing_key: Mapped[str | None]
+    """Where its client puts it by itself, straight into the store; None: it comes through the API (tus)."""
+    landing_until: Mapped[datetime.datetime | None]
+    """Until then bytes may still come there, whatever became of the upload: the row must outlive that."""
+    session_url: Mapped[str | None]
+    """The store's own upload, to be ended when it is given up. Whoever knows it may write."""
+    sha256: Mapped[str | None]
+    """What its client has announced; the worker's own must be the same."""
 
 
 class UploadPart(Base):
@@ -68,6 +76,8 @@ class UploadPart(Base):
     start_byte: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     object_key: Mapped[str]
+    etag: Mapped[str | None]
+    """Of the very bytes that were completed, where somebody else than us can write there."""
 
 
 class Video(Base):

@@ -26,7 +26,9 @@ def get_video(session: Session, video_id: uuid.UUID, *, user_id: uuid.UUID) -> V
 
 def get_upload(session: Session, upload_id: uuid.UUID, *, user_id: uuid.UUID) -> ResumableUpload:
     """The user's resumable upload."""
-    found = select(ResumableUpload).where(ResumableUpload.id == upload_id, ResumableUpload.user_id == user_id)
+    found = select(ResumableUpload).where(
+        ResumableUpload.id == upload_id, ResumableUpload.user_id == user_id, ResumableUpload.landing_key.is_(None)
+    )
     upload = session.scalars(found).one_or_none()
     if upload is None:
         raise UploadNotFound
@@ -56,7 +58,11 @@ def stored_bytes(session: Session, *, user_id: uuid.UUID) -> int:
 
 
 def _under_way(user_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:
-    return ResumableUpload.user_id == user_id, ResumableUpload.finished_at.is_(None)
+    return (
+        ResumableUpload.user_id == user_id,
+        ResumableUpload.finished_at.is_(None),
+        ResumableUpload.abandoned_at > func.now(),
+    )
 
 
 def _coming(user_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:

@@ -34,6 +34,8 @@ class Part:
     start_byte: int
     size_bytes: int
     object_key: str
+    etag: str | None = None
+    """Read these very bytes only: somebody else than us can write there."""
 
     @property
     def end_byte(self) -> int:
@@ -96,6 +98,7 @@ def lock(session: Session, upload_id: uuid.UUID, *, user_id: uuid.UUID) -> Locke
         .where(
             ResumableUpload.id == upload_id,
             ResumableUpload.user_id == user_id,
+            ResumableUpload.landing_key.is_(None),
             ResumableUpload.abandoned_at > func.now(),
             or_(ResumableUpload.locked_until.is_(None), ResumableUpload.locked_until < func.now()),
         )
@@ -154,26 +157,30 @@ def finish(session: Session, upload: LockedUpload) -> tuple[Video, dict[str, Any
         .values(finished_at=func.now())
         .returning(ResumableUpload)
     ).one()
-    video = session.scalars(
+    return become_video(session, finished), finished.plan
+
+
+def become_video(session: Session, finished: ResumableUpload) -> Video:
+    """The video of an upload that has just finished."""
+    return session.scalars(
         insert(Video)
         .values(
             id=finished.id,
             user_id=finished.user_id,
             filename=finished.filename,
             # Where it will be; the worker that puts it there says so.
-            object_key=f"{upload.prefix}source",
+            object_key=f"{object_prefix(finished.id)}source",
             size_bytes=finished.size_bytes,
             expires_at=func.now() + timedelta(days=get_settings().retention_days),
         )
         .returning(Video)
     ).one()
-    return video, finished.plan
 
 
 def parts_of(session: Session, upload_id: uuid.UUID) -> list[Part]:
     """What is in storage of an upload, in order."""
     found = select(UploadPart).where(UploadPart.upload_id == upload_id).order_by(UploadPart.start_byte)
-    return [Part(part.start_byte, part.size_bytes, part.object_key) for part in session.scalars(found)]
+    return [Part(part.start_byte, part.size_bytes, part.object_key, part.etag) for part in session.scalars(found)]
 
 
 def give_up(session: Session, upload: LockedUpload) -> None:
@@ -203,7 +210,7 @@ def remove(storage: Storage, upload_id: uuid.UUID) -> None:
 
 def remove_abandoned(storage: Storage) -> None:
     """Remove the uploads that nobody went on with, and forget those that are videos; safe to run twice."""
-    past = ResumableUpload.abandoned_at < func.now()
+    past = (ResumableUpload.abandoned_at < func.now()) & ResumableUpload.landing_key.is_(None)
     with open_session() as session:
         # Where there still are parts, the video is not put together yet.
         has_parts = exists().where(UploadPart.upload_id == ResumableUpload.id)

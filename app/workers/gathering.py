@@ -11,10 +11,11 @@ from app.extractions.claims import Claim
 from app.extractions.tasks import Task
 from app.outbound import get_outbound
 from app.storage import Storage
+from app.videos import direct_upload_lifecycle as direct_uploads
 from app.videos import upload_lifecycle as uploads
 from app.workers import importing
 from app.workers.lease import Lease
-from fotograma.errors import Cancelled, StorageUnavailable
+from fotograma.errors import Cancelled, FotogramaError, StorageUnavailable
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,18 @@ def _chunks(storage: Storage, claim: Claim, task: Task) -> Generator[bytes, None
 def _of_parts(storage: Storage, claim: Claim, task: Task) -> Generator[bytes, None, None]:
     with open_session() as session:
         parts = uploads.parts_of(session, claim.video_id)
-    size_bytes = 0
+        announced = direct_uploads.announced_sha256(session, claim.video_id)
+    size_bytes, digest = 0, hashlib.sha256()
     for part in parts:
-        with closing(storage.read(part.object_key)) as chunks:
+        if part.etag is not None and storage.stat(part.object_key).etag != part.etag:
+            raise FotogramaError.of("UPLOAD_CHANGED", "it was replaced after it was completed")
+        with closing(storage.read(part.object_key, etag=part.etag)) as chunks:
             for chunk in chunks:
                 size_bytes += len(chunk)
+                if announced is not None:
+                    digest.update(chunk)
                 yield chunk
+    if announced not in (None, digest.hexdigest()):
+        raise FotogramaError.of("UPLOAD_CHANGED", "its SHA-256 is not the announced one")
     if size_bytes != task.size_bytes:
         raise StorageUnavailable(detail=f"of {task.size_bytes} bytes that came {size_bytes} are there")

@@ -13,6 +13,7 @@ from app.extractions import retention, segment_lifecycle, turns
 from app.notifications import queries as notifications
 from app.settings import get_settings
 from app.storage import get_storage
+from app.videos import direct_upload_lifecycle as direct_uploads
 from app.videos import lifecycle as videos
 from app.videos import upload_lifecycle as uploads
 from app.webhooks import delivery_lifecycle
@@ -77,4 +78,5 @@ def go_round() -> None:
         retention.bury_expired()
         videos.remove_abandoned_uploads(get_storage())
         uploads.remove_abandoned(get_storage())
+        direct_uploads.remove_abandoned(get_storage())
         retention.remove_leftovers(get_storage())

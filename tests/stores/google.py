@@ -56,6 +56,8 @@ class Unfinished:
     headers: dict[str, str]
     parts: dict[int, bytes] = field(default_factory=dict)
     size_bytes: int | None = None
+    is_new: bool = False
+    """Whether nothing may be there before."""
 
 
 class Refused(Exception):
@@ -301,15 +303,21 @@ class Request(BaseHTTPRequestHandler):
         session = uuid.uuid4().hex
         size = self.headers.get("x-upload-content-length")
         self.server.unfinished[session] = Unfinished(
-            self.name, self._attributes(), size_bytes=None if size is None else int(size)
+            self.name,
+            self._attributes(),
+            size_bytes=None if size is None else int(size),
+            is_new=self.headers.get("x-goog-if-generation-match") == "0",
         )
         return 201, {"Location": f"http://{self.headers['Host']}{self.path_sent}?upload_id={session}"}, b""
 
     def _go_on(self) -> tuple[int, dict[str, str], bytes]:
         session = self.query["upload_id"]
         upload = self.server.unfinished.get(session)
+        if self.command == "DELETE" and upload is not None:
+            del self.server.unfinished[session]
+            raise Refused(499, "ClientClosedRequest")
         if upload is None:
-            if self.name in self.server.objects:
+            if self.command == "PUT" and self.name in self.server.objects:
                 return 200, {}, b""
             raise Refused(404, "NoSuchUpload")
         came = upload.parts.setdefault(0, b"")
@@ -323,6 +331,8 @@ class Request(BaseHTTPRequestHandler):
             upload.parts[0] = came = came + self.body
         if len(came) < total:
             return 308, {"Range": f"bytes=0-{len(came) - 1}"} if came else {}, b""
+        if upload.is_new and self.name in self.server.objects:
+            raise Refused(412, "PreconditionFailed")
         self.server.objects[self.name] = made = Object(came, upload.headers)
         del self.server.unfinished[session]
         return 200, {"ETag": made.etag, "x-goog-hash": f"md5={b64encode(bytes.fromhex(made.etag[1:-1])).decode()}"}, b""

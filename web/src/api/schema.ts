@@ -443,6 +443,68 @@ export interface paths {
         patch: operations["go_on_uploads__upload_id__patch"];
         trace?: never;
     };
+    "/videos/upload-url": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin Direct Upload
+         * @description Get an address in the store to send a video to, past this API; then `POST /videos/{id}/complete`.
+         *
+         *     Operators switch this on by `DIRECT_UPLOAD`; elsewhere, and for what is too large for one PUT, use `/uploads/`.
+         */
+        post: operations["begin_direct_upload_videos_upload_url_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/videos/{upload_id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete Direct Upload
+         * @description Say that all bytes are in the store: from now on it is a video like any other. To say so twice is safe.
+         */
+        post: operations["complete_direct_upload_videos__upload_id__complete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/videos/upload-url/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Give Direct Upload Up
+         * @description Give a direct upload up; no room is kept for it any more, and what has come of it is removed within hours.
+         */
+        delete: operations["give_direct_upload_up_videos_upload_url__upload_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/videos/import": {
         parameters: {
             query?: never;
@@ -1514,6 +1576,78 @@ export interface components {
              * @description While it is PENDING: when it is tried next.
              */
             not_before: string;
+        };
+        /**
+         * DirectUpload
+         * @description What is about to be sent, and which frames of it.
+         */
+        DirectUpload: {
+            /**
+             * Filename
+             * @example holiday.mp4
+             */
+            filename: string;
+            /**
+             * Bytes
+             * @description How many it has, to the last.
+             */
+            bytes: number;
+            /**
+             * Sha256
+             * @description Of all of it; other bytes become no extraction.
+             */
+            sha256?: string | null;
+            /**
+             * Plan
+             * @description Which frames and how they are written; without it your `default_plan`, or one frame a second.
+             * @example {
+             *       "mode": "every",
+             *       "seconds": 2
+             *     }
+             */
+            plan?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Extract
+             * @description `false`: only look at the video.
+             * @default true
+             */
+            extract: boolean;
+        };
+        /**
+         * DirectUploadView
+         * @description Where to send the bytes.
+         */
+        DirectUploadView: {
+            /**
+             * Id
+             * Format: uuid
+             * @description Will be the video's.
+             */
+            id: string;
+            /**
+             * Url
+             * @description Send the bytes here by PUT, without your login. Whoever knows it may.
+             */
+            url: string;
+            /**
+             * Headers
+             * @description Which the PUT must have.
+             */
+            headers: {
+                [key: string]: string;
+            };
+            /**
+             * Resumable
+             * @description Whether it takes pieces (`Content-Range`; an empty one with `bytes *\/TOTAL` asks where it stands); otherwise all in one PUT, which is sent again as a whole after a cut.
+             */
+            resumable: boolean;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
         };
         /**
          * EstimateView
@@ -7130,6 +7264,980 @@ export interface operations {
             };
             /** @description `STORAGE_FULL`: The storage has no room left. */
             507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    begin_direct_upload_videos_upload_url_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectUpload"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectUploadView"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `DIRECT_UPLOAD_OFF`: Videos can't be sent straight to the store here; send yours to /uploads/ (tus). */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /**
+             * @description `VIDEO_TOO_LARGE`: The file is larger than is taken here.
+             *
+             *     `DIRECT_UPLOAD_TOO_LARGE`: The store takes no file of this size in one request; send it to /uploads/ (tus).
+             */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `BAD_PLAN`: The plan can't mean what it says. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `TOO_MANY_WAITING`: You have as many extractions waiting as are allowed; wait until some have ended. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `STORAGE_UNAVAILABLE`: The storage does not answer; try again in a moment. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `QUOTA_EXCEEDED`: Your videos and archives would take more room than you may use; delete some and try again. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    complete_direct_upload_videos__upload_id__complete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoView"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /**
+             * @description `UPLOAD_NOT_FOUND`: There is no such upload, or it is not yours; begin a new one.
+             *
+             *     `VIDEO_NOT_FOUND`: There is no such video, or it is not yours.
+             */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `UPLOAD_INCOMPLETE`: The store does not hold all of the upload; finish sending it, then complete it again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `UPLOAD_EXPIRED`: The upload was not gone on with for too long; begin a new one. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `STORAGE_UNAVAILABLE`: The storage does not answer; try again in a moment. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `QUOTA_EXCEEDED`: Your videos and archives would take more room than you may use; delete some and try again. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    give_direct_upload_up_videos_upload_url__upload_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `UNAUTHENTICATED`: Sign in first: send a valid token as `Authorization: Bearer`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `UPLOAD_NOT_FOUND`: There is no such upload, or it is not yours; begin a new one. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `UPLOAD_FINISHED`: The upload is a video already; delete that instead. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable for each code.
+                         * @example /problems/not-found
+                         */
+                        type: string;
+                        /**
+                         * Title
+                         * @example Not found
+                         */
+                        title: string;
+                        /**
+                         * Status
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * Detail
+                         * @description One sentence for a person.
+                         */
+                        detail: string;
+                        /**
+                         * Code
+                         * @description Stable, for a program.
+                         * @example NOT_FOUND
+                         */
+                        code: string;
+                        /**
+                         * Errors
+                         * @description With 422: `loc`, `msg` and `type` of each field that can't be.
+                         * @default []
+                         */
+                        errors: {
+                            [key: string]: unknown;
+                        }[];
+                    };
+                };
+            };
+            /** @description `UPLOAD_EXPIRED`: The upload was not gone on with for too long; begin a new one. */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };

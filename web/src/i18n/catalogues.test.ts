@@ -54,9 +54,9 @@ test("each text is used", () => {
 const project = join(import.meta.dirname, "../../..");
 
 test("all that the API refuses, and that a video can come to, has words", () => {
-  // Of what the page does not do: webhooks, imports, keys, and forms with files.
+  // Of what the page does not do: webhooks, imports, direct uploads, keys, and forms with files.
   const ofPrograms =
-    /WEBHOOK|ADDRESS_REFUSED|DELIVERY_|FIELD_REPEATED|FORM_TOO_LARGE|IMPORTS_OFF|NO_FILE|SCOPE_MISSING/;
+    /WEBHOOK|ADDRESS_REFUSED|DELIVERY_|DIRECT_|FIELD_REPEATED|FORM_TOO_LARGE|IMPORTS_OFF|NO_FILE|SCOPE_MISSING|_INCOMPLETE/;
   const [ofVideos = "", ofRequests = ""] = readFileSync(join(project, "docs/errors.md"), "utf8").split(
     "## What the API refuses",
   );

@@ -135,6 +135,7 @@ export const en = {
   "failure.JAIL_INCOMPLETE":
     "The machine can’t decode safely just now. Tell the operator, then run it again.",
   "failure.STORAGE_UNAVAILABLE": "The storage did not answer for a long time. Run it again later.",
+  "failure.UPLOAD_CHANGED": "The store holds other bytes than were announced. Upload the video again.",
   "failure.IMPORT_REFUSED":
     "The address gives no file that may be fetched. Give one that anybody can download from.",
   "failure.IMPORT_LIMIT": "The file at the address is too large or took too long to come. Upload it instead.",

@@ -138,6 +138,7 @@ export const ptBR: Catalogue = {
   "failure.JAIL_INCOMPLETE":
     "A máquina não consegue decodificar com segurança agora. Avise quem opera o serviço e depois rode de novo.",
   "failure.STORAGE_UNAVAILABLE": "O armazenamento ficou muito tempo sem responder. Rode de novo mais tarde.",
+  "failure.UPLOAD_CHANGED": "O armazenamento tem bytes diferentes dos anunciados. Envie o vídeo de novo.",
   "failure.IMPORT_REFUSED":
     "O endereço não leva a um arquivo que possa ser buscado. Use um do qual qualquer pessoa possa baixar.",
   "failure.IMPORT_LIMIT": "O arquivo no endereço é grande demais ou demorou a chegar. Envie-o você mesmo.",
