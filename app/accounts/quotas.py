@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from sqlalchemy import ColumnElement, func
+
 from app.accounts.models import User
 from app.settings import get_settings
 
@@ -20,6 +22,14 @@ class Quotas:
 
 
 NAMES = tuple(field.name for field in fields(Quotas))
+MOST = {
+    "stored_bytes": 2**60,
+    "videos": 2**31,
+    "extractions_running": 10_000,
+    "extractions_waiting": 2**31,
+    "uploads_a_day": 2**31,
+}
+"""No admin allows more than that, or a statement would have no room for it."""
 
 
 def quotas_of(user: User) -> Quotas:
@@ -33,3 +43,9 @@ def quotas_of(user: User) -> Quotas:
         "uploads_a_day": settings.user_uploads_a_day,
     }
     return Quotas(**usual | {name: value for name, value in user.quotas.items() if name in usual})
+
+
+def most_running() -> ColumnElement[int]:
+    """How many extractions of a user may run at once, where a statement asks that of many users."""
+    own = User.quotas["extractions_running"].as_integer()
+    return func.coalesce(own, get_settings().user_extractions_running)

@@ -3,7 +3,7 @@
 import typer
 
 from app import task_queue
-from app.admin import backups, dead_letters, keys, storage_rules, users, verification, work
+from app.admin import backups, dead_letters, keys, status, storage_rules, users, verification, work
 from app.database import DATABASE_AWAY
 from app.errors import ServiceError
 
@@ -17,8 +17,17 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(storage_rules.app, name="storage-rules")
-for command in (users.users, users.make_admin, users.unmake_admin, users.disable, users.enable, users.invite):
+for command in (
+    users.users,
+    users.quotas,
+    users.make_admin,
+    users.unmake_admin,
+    users.disable,
+    users.enable,
+    users.invite,
+):
     app.command(command.__name__.replace("_", "-"))(command)
+app.command("status")(status.status)
 app.command("verify")(verification.verify)
 app.command("mend")(work.mend)
 app.command("requeue")(work.requeue)

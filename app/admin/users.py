@@ -1,5 +1,6 @@
-"""`users`, `make-admin`, `unmake-admin`, `disable`, `enable` and `invite`: accounts, by their address."""
+"""`users`, `quotas`, `make-admin`, `unmake-admin`, `disable`, `enable` and `invite`: accounts, by their address."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -8,7 +9,9 @@ from sqlalchemy.orm import Session
 from app.accounts import admin_lifecycle, mail_lifecycle, queries
 from app.accounts.errors import UserNotFound
 from app.accounts.models import User
+from app.accounts.quotas import MOST, NAMES
 from app.database import open_session
+from app.extractions.usage import read_usage
 
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL")]
 
@@ -63,6 +66,39 @@ def invite(
     with open_session() as session:
         mail_lifecycle.invite(session, email=email, locale=locale, by=None)
     typer.echo(f"{email} is invited")
+
+
+def quotas(
+    email: EmailArgument,
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=NUMBER]...", help="`videos=50`; `videos=usual` as for all.")
+    ] = None,
+) -> None:
+    """Tell what an account may have and has of it, after changing what is named."""
+    with open_session() as session:
+        user = _user(session, email)
+        if changes:
+            wanted = dict(_quota(change) for change in changes)
+            user = admin_lifecycle.change_user(session, user.id, by=None, quotas=wanted)
+        usage = read_usage(session, user)
+        own = user.quotas
+    taken = {"uploads_a_day": usage.uploads_today} | {
+        name: getattr(usage, name) for name in NAMES if name != "uploads_a_day"
+    }
+    for name, most in asdict(usage.quotas).items():
+        typer.echo(f"{name:20}  {taken[name]:>16,} of {most:,}{'  (own)' if name in own else ''}")
+
+
+def _quota(change: str) -> tuple[str, int | None]:
+    name, _, number = change.partition("=")
+    if name not in NAMES:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(NAMES)}.")
+    if number == "usual":
+        return name, None
+    # One at least of what runs at once: with none, what waits would wait for ever.
+    if not number.isdecimal() or not (name == "extractions_running") <= int(number) <= MOST[name]:
+        raise typer.BadParameter(f"Write {name}=NUMBER, of at most {MOST[name]:,}, or {name}=usual.")
+    return name, int(number)
 
 
 def _user(session: Session, email: str) -> User:

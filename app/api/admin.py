@@ -10,7 +10,7 @@ from app import audit, fleet
 from app.accounts import admin_lifecycle, mail_lifecycle, queries
 from app.accounts.errors import EmailTaken, NotYourself, ScopeMissing, UserNotFound
 from app.accounts.models import MailedToken, Role, User
-from app.accounts.quotas import quotas_of
+from app.accounts.quotas import MOST, quotas_of
 from app.api.account_schemas import AuditEntry, UserView
 from app.api.dependencies import AccountHolder, AskerDep, SessionDep, SettingsDep
 from app.api.error_responses import documented
@@ -60,10 +60,11 @@ class QuotaChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stored_bytes: int | None = Field(default=None, ge=0, le=2**60)
-    videos: int | None = Field(default=None, ge=0, le=2**31)
-    extractions_waiting: int | None = Field(default=None, ge=0, le=2**31)
-    uploads_a_day: int | None = Field(default=None, ge=0, le=2**31)
+    stored_bytes: int | None = Field(default=None, ge=0, le=MOST["stored_bytes"])
+    videos: int | None = Field(default=None, ge=0, le=MOST["videos"])
+    extractions_running: int | None = Field(default=None, ge=1, le=MOST["extractions_running"])
+    extractions_waiting: int | None = Field(default=None, ge=0, le=MOST["extractions_waiting"])
+    uploads_a_day: int | None = Field(default=None, ge=0, le=MOST["uploads_a_day"])
 
 
 class AdminUserView(UserView):

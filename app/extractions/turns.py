@@ -9,8 +9,9 @@ import uuid
 from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, String, cast, func, select, true, union
 from sqlalchemy.orm import Session, aliased
 
+from app.accounts.models import User
+from app.accounts.quotas import most_running
 from app.extractions.models import Segment, Status
-from app.settings import get_settings
 
 SEGMENTS_LOOKED_AT = 100
 """Of each user, to see how many extractions wait: the bell needs no more."""
@@ -38,8 +39,10 @@ def next_segment() -> ScalarSelect[uuid.UUID]:
         select(oldest.c.id)
         .select_from(users)
         .outerjoin(running, running.c.user_id == users.c.user_id)
+        # Of whom nothing runs, no limit is in the way: their rows needn't be looked at.
+        .outerjoin(User, User.id == running.c.user_id)
         .join(oldest, true())
-        .where(func.coalesce(running.c.extractions, 0) < get_settings().user_extractions_running)
+        .where(func.coalesce(running.c.extractions, 0) < most_running())
     )
     candidates = union(going_on, of_users).subquery()
     return (
@@ -66,8 +69,10 @@ def is_within_limit(session: Session, claimed: Segment) -> bool:
         .subquery()
     )
     of_same = func.count().filter(others.c.work == claimed.extraction_id)
-    running, going_on = session.execute(select(func.count(), of_same).select_from(others)).one()
-    return going_on > 0 or running < get_settings().user_extractions_running
+    most = select(most_running()).where(User.id == claimed.user_id).scalar_subquery()
+    running, going_on, most_at_once = session.execute(select(func.count(), of_same, most).select_from(others)).one()
+    is_within: bool = going_on > 0 or running < most_at_once
+    return is_within
 
 
 def claimable(session: Session) -> int:
@@ -88,14 +93,16 @@ def claimable(session: Session) -> int:
     )
     # Of an extraction that nobody works on, one segment is rung for; the next sweep rings for its others.
     of_users = session.execute(
-        select(func.count(func.distinct(oldest.c.work)), func.coalesce(func.max(running.c.extractions), 0))
+        select(
+            func.count(func.distinct(oldest.c.work)), func.coalesce(func.max(running.c.extractions), 0), most_running()
+        )
         .select_from(users)
+        .join(User, User.id == users.c.user_id)
         .join(oldest, true())
         .outerjoin(running, running.c.user_id == users.c.user_id)
-        .group_by(users.c.user_id)
+        .group_by(User.id)
     )
-    most = get_settings().user_extractions_running
-    begin: int = sum(min(new, max(most - begun, 0)) for new, begun in of_users)
+    begin: int = sum(min(new, max(most - begun, 0)) for new, begun, most in of_users)
     return begin + (going_on or 0)
 
 

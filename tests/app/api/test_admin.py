@@ -1,5 +1,6 @@
 """What admins see and do, and that nobody else does."""
 
+import re
 import secrets
 import subprocess
 import sys
@@ -155,6 +156,21 @@ def test_operator_does_the_same_on_the_command_line(client: TestClient, user):
 
     assert client.get("/admin/queue", headers=user.headers).status_code == 200
     assert f"admin  unconfirmed  {user.email}" in run("users", user.email)
+    assert re.search(
+        r"extractions_running +0 of 2  \(own\)", run("quotas", user.email, "extractions_running=2", "videos=7")
+    )
+    usage = client.get("/users/me/usage", headers=user.headers).json()
+    assert (usage["extractions_running_max"], usage["videos_max"]) == (2, 7)
+    assert re.search(r"videos +0 of 10,000\n", run("quotas", user.email, "videos=usual"))
+    told = run("status")
+    assert [line.split("  ")[0] for line in told.splitlines()] == [
+        "queue",
+        "outbox",
+        "worker",
+        "dead letters",
+        "metrics",
+        "flower",
+    ]
     unknown = subprocess.run(
         [sys.executable, "-m", "app.admin", "disable", guest], capture_output=True, text=True, timeout=60
     )

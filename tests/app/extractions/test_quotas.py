@@ -1,6 +1,7 @@
 """Twenty who race for what is left get exactly that much (S45)."""
 
 import datetime
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -13,12 +14,15 @@ from app.accounts.models import User
 from app.accounts.quotas import quotas_of
 from app.database import open_session
 from app.errors import ServiceError
-from app.extractions import admission, lifecycle
+from app.extractions import admission, lifecycle, queries, turns
+from app.extractions.claims import Claim
 from app.extractions.errors import TooManyWaiting
 from app.extractions.usage import Usage, read_usage
+from app.settings import get_settings
 from app.videos.errors import NoRoomLeft, TooManyVideos
 from app.videos.models import Upload
 from fotograma.plan import All, Plan
+from tests.app.extractions.holding import claim, fail
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -127,6 +131,47 @@ def test_waiting_extractions(allow) -> None:
 
     assert sorted(outcomes) == [TooManyWaiting.code] * 16 + ["done"] * 4
     assert usage_of(user).extractions_waiting == 4
+
+
+def test_extractions_at_once(allow, ask) -> None:
+    user = allow(extractions_running=3)
+    asked = [ask(user) for _ in range(RACERS)]
+    held: list[Claim | None] = []
+
+    race(lambda _: held.append(claim()))
+    # Of racers for one row all but one may have come back empty.
+    while (late := claim()) is not None:
+        held.append(late)
+    running = [one for one in held if one is not None]
+    with open_session() as session:
+        for one in running:
+            lifecycle.started(session, one.extraction_id)
+    usage = usage_of(user)
+    with open_session() as session:
+        states = [queries.extraction_state(session, one.extraction_id, user_id=user.id) for one in asked]
+    statuses = Counter(state.extraction.status for state in states)
+    fail(running[0], "NOT_A_VIDEO")
+
+    assert len(running) == 3
+    assert (usage.extractions_running, usage.extractions_waiting, usage.quotas.extractions_running) == (3, 17, 3)
+    assert statuses == {"PROCESSING": 3, "PENDING": 17}
+    assert (claim() is None, claim() is None) == (False, True)
+
+
+def test_who_is_allowed_more_at_once_gets_it_and_the_bell_knows(allow, ask, make_owner) -> None:
+    usual = get_settings().user_extractions_running
+    user, other = allow(extractions_running=usual + 2), make_owner()
+    for one in (user, other):
+        for _ in range(usual + 3):
+            ask(one)
+    with open_session() as session:
+        rung_for = turns.claimable(session)
+    held = []
+    while (one := claim()) is not None:
+        held.append(one.user_id)
+
+    assert rung_for == len(held)
+    assert Counter(held) == {user.id: usual + 2, other.id: usual}
 
 
 def test_room_of_an_upload_that_fell_silent_is_given_back(allow) -> None:

@@ -2184,6 +2184,8 @@ export interface components {
             stored_bytes?: number | null;
             /** Videos */
             videos?: number | null;
+            /** Extractions Running */
+            extractions_running?: number | null;
             /** Extractions Waiting */
             extractions_waiting?: number | null;
             /** Uploads A Day */
