@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Index, delete, func, select
+from sqlalchemy import Index, delete, exists, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.database import Base, new_id
@@ -25,7 +25,11 @@ Action = Literal[
     "key_made",
     "key_revoked",
     "archive_downloaded",
+    "selection_downloaded",
+    "video_downloaded",
     "link_made",
+    "link_mailed",
+    "link_used",
     "video_deleted",
     "account_deleted",
     "identity_linked",
@@ -72,6 +76,19 @@ def record(
 ) -> None:
     """Write down an act, in the transaction that does it."""
     session.add(Entry(action=action, user_id=user_id, by=by, address=asked_from.get(), detail=detail))
+
+
+def record_unless_lately(session: Session, action: Action, *, user_id: uuid.UUID, **detail: Any) -> None:
+    """Write down that something goes on, unless this address began it within the hour."""
+    entries = exists().where(
+        Entry.user_id == user_id,
+        Entry.action == action,
+        Entry.address.is_not_distinct_from(asked_from.get()),
+        Entry.at > func.now() - datetime.timedelta(hours=1),
+        Entry.detail == detail,
+    )
+    if not session.scalar(select(entries)):
+        record(session, action, user_id=user_id, **detail)
 
 
 def read(

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.dependencies import SettingsDep
+from app.api.archives import note_download
+from app.api.dependencies import SessionDep, SettingsDep
 from app.api.error_responses import documented
 from app.api.object_responses import object_response
 from app.errors import Gone
+from app.extractions import queries
 from app.storage import Storage, get_storage, signing
 
 router = APIRouter(tags=["files"])
@@ -28,6 +30,7 @@ router = APIRouter(tags=["files"])
 def download_signed_file(
     request: Request,
     storage: Annotated[Storage, Depends(get_storage)],
+    session: SessionDep,
     settings: SettingsDep,
     key: str,
     # Texts as they were signed, and not required: a link that lacks one is as invalid as a changed one.
@@ -47,6 +50,11 @@ def download_signed_file(
     )
     content_type = "application/zip" if key.endswith(".zip") else "application/octet-stream"
     try:
-        return object_response(storage, key, filename=filename, content_type=content_type, request=request)
+        response = object_response(storage, key, filename=filename, content_type=content_type, request=request)
     except FileNotFoundError:
         raise Gone("What this link led to has been deleted.") from None
+    extraction = queries.extraction_of_archive(session, key)
+    if extraction is not None:
+        thing = {"name": filename, "extraction_id": str(extraction.id)}
+        note_download(session, "link_used", response, user_id=extraction.user_id, **thing)
+    return response

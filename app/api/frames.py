@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from app.api.dependencies import CurrentUser, StorageDep
+from app import audit
+from app.api.dependencies import CurrentUser, SessionDep, StorageDep
 from app.api.error_responses import documented
 from app.api.object_responses import HARMLESS, ClosingResponse, has_it
 from app.api.schemas import FramePage
@@ -138,9 +139,10 @@ def get_manifest(frames: CurrentFrames, kind: Literal["json", "csv"]) -> Respons
         **documented(ExtractionNotFound, FrameNotFound, FrameNotReady),
     },
 )
-def select_frames(frames: CurrentFrames, selected: Selected) -> Response:
+def select_frames(frames: CurrentFrames, selected: Selected, session: SessionDep, user: CurrentUser) -> Response:
     """These frames as a ZIP with a manifest of their own, byte for byte as they are in the archive."""
     chosen = selection.select_frames(frames, selected.sequences)
+    audit.record(session, "selection_downloaded", user_id=user.id, name=chosen.name, frames=len({*selected.sequences}))
     headers = {
         "Cache-Control": "private",
         "Content-Disposition": attachment(chosen.name),

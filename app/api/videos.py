@@ -48,18 +48,21 @@ async def get_video(video_id: uuid.UUID, user: CurrentUser) -> VideoState:
     response_class=Response,
     responses={200: {"content": {"video/*": {}}}, **documented(NotProbed, ArchiveExpired)},
 )
-def get_source(video: CurrentVideo, storage: StorageDep, request: Request) -> Response:
+def get_source(video: CurrentVideo, session: SessionDep, storage: StorageDep, request: Request) -> Response:
     """The video's own bytes as they were sent, for a player or a copy; parts of them by `Range`."""
     if video.media is None:
         raise NotProbed
     containers = str(video.media["container"]).split(",")
     content_type = next((PLAYABLE[name] for name in containers if name in PLAYABLE), "application/octet-stream")
     try:
-        return object_response(
+        response = object_response(
             storage, video.object_key, filename=video.filename, content_type=content_type, request=request
         )
     except FileNotFoundError:
         raise ArchiveExpired from None
+    thing = {"video_id": str(video.id), "filename": video.filename}
+    archives.note_download(session, "video_downloaded", response, user_id=video.user_id, **thing)
+    return response
 
 
 @router.get(

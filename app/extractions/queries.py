@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from app.extractions import progress
 from app.extractions.errors import ArchiveExpired, ExtractionNotFound, NothingReady, NotProbed
 from app.extractions.models import Extraction, Segment, Status, Step
+from app.extractions.results import place_of
 from app.extractions.states import ExtractionState, VideoState, VideoStatus
 from app.videos import queries as videos
 from app.videos.errors import VideoNotFound
@@ -25,6 +26,7 @@ from fotograma.plan import Plan
 class ReadyArchive:
     """A finished ZIP that may be downloaded."""
 
+    extraction_id: uuid.UUID
     key: str
     name: str
     expires_at: datetime.datetime
@@ -86,6 +88,15 @@ def archive_of(session: Session, extraction_id: uuid.UUID, *, user_id: uuid.UUID
     """The archive of the user's extraction."""
     state = extraction_state(session, extraction_id, user_id=user_id)
     return _ready_archive(state.extraction, state.video)
+
+
+def extraction_of_archive(session: Session, key: str) -> Extraction | None:
+    """Whose archive lies under this key; None where it is none."""
+    place = place_of(key)
+    if place is None:
+        return None
+    archive = Extraction.id == place.extraction_id, Extraction.archive_key == key
+    return session.scalars(select(Extraction).where(*archive)).one_or_none()
 
 
 def count_waiting(session: Session, *, user_id: uuid.UUID) -> int:
@@ -169,4 +180,9 @@ def _ready_archive(extraction: Extraction | None, video: Video) -> ReadyArchive:
         raise NothingReady
     if video.expires_at <= datetime.datetime.now(datetime.UTC):
         raise ArchiveExpired
-    return ReadyArchive(key=extraction.archive_key, name=archive_name(video.filename), expires_at=video.expires_at)
+    return ReadyArchive(
+        extraction_id=extraction.id,
+        key=extraction.archive_key,
+        name=archive_name(video.filename),
+        expires_at=video.expires_at,
+    )

@@ -5,7 +5,7 @@ import time
 
 import structlog
 
-from app import metrics
+from app import audit, metrics
 from app.database import open_session
 from app.notifications import lifecycle, messages, smtp
 
@@ -62,6 +62,9 @@ def send_due_emails(
         else:
             with open_session() as session:
                 lifecycle.mark_sent(session, email)
+                if email.kind in ("completed", "expiring"):
+                    thing = {"name": email.facts["download_name"], "video_id": email.facts["video_id"]}
+                    audit.record(session, "link_mailed", user_id=email.user_id, **thing)
             log.info("email sent")
             metrics.mails.labels("sent").inc()
             sent += 1

@@ -34,7 +34,7 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def client(settings: Settings, storage: Storage) -> TestClient:
+def client(settings: Settings, storage: Storage, environment: dict[str, str]) -> TestClient:  # noqa: ARG001
     app = FastAPI()
     app.include_router(files.router)
     error_responses.install(app)

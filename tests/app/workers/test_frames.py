@@ -20,6 +20,7 @@ from app.extractions import retention, selection
 from app.extractions.frames import FrameReader
 from app.extractions.models import Segment, Status
 from app.extractions.states import VideoState
+from app.settings import get_settings
 from app.storage import Storage
 from app.videos.models import Video
 from app.workers.extraction import work_on_next_segment
@@ -99,6 +100,17 @@ def select_frames(client: TestClient, owner, extraction_id: uuid.UUID) -> Call:
         return client.post(path, json={"sequences": sequences}, headers=owner.headers)
 
     return select_frames
+
+
+@pytest.fixture
+def get_audit(client: TestClient, owner):
+    """`get_audit()`: what this test did with the account, newest first."""
+
+    def read() -> list[dict]:
+        return client.get("/users/me/audit?limit=200", headers=owner.headers).json()["items"]
+
+    before = {entry["id"] for entry in read()}
+    return lambda: [entry for entry in read() if entry["id"] not in before]
 
 
 def rows_of(get: Call, *, limit: int = 100) -> list[dict]:
@@ -366,3 +378,41 @@ def test_what_the_decoder_gives_of_many_frames_is_found_one_by_one(submit, clien
         picture = client.get(f"{path}/{sequence}", headers=owner.headers)
         assert read_number(picture_of(picture.content)) == sequence
     assert client.get(f"{path}/48", headers=owner.headers).json()["code"] == "FRAME_NOT_FOUND"
+
+
+def test_what_was_downloaded_is_told_once_each(
+    client: TestClient, get: Call, select_frames: Call, asked: VideoState, owner, get_audit
+):
+    work_to_the_end()
+    source = f"/videos/{asked.video.id}/source"
+    link = get("download-url").json()["url"].removeprefix(get_settings().public_url)
+    size = len(get("download").content)
+    # Goes on with what broke off, which is no other download.
+    get("download", headers={"Range": "bytes=100-"})
+    select_frames([0, 4])
+    for ranges in ({}, {"Range": "bytes=0-99"}, {"Range": "bytes=100-199"}):
+        client.get(source, headers={**owner.headers, **ranges})
+    for ranges in ({}, {"Range": "bytes=1-"}, {"Range": f"bytes={size}-"}):
+        client.get(link, headers=ranges)
+    client.get(link + "0")
+    get("frames/0")
+
+    acts = get_audit()
+    assert [(act["action"], act["detail"].get("name")) for act in acts if act["action"] != "signed_in"] == [
+        ("link_used", "clip-frames.zip"),
+        ("video_downloaded", None),
+        ("video_downloaded", None),
+        ("selection_downloaded", "clip-selection.zip"),
+        ("archive_downloaded", "clip-frames.zip"),
+        ("link_made", "clip-frames.zip"),
+    ]
+    assert acts[0]["address"] == "testclient"
+    assert acts[3]["detail"]["frames"] == 2
+
+
+def test_download_that_leaves_out_the_beginning_is_told_too(get: Call, get_audit):
+    work_to_the_end()
+    for first in (1, 2, 3):
+        assert get("download", headers={"Range": f"bytes={first}-"}).status_code == 206
+
+    assert [act["action"] for act in get_audit()].count("archive_downloaded") == 1
