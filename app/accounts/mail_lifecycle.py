@@ -19,7 +19,7 @@ from app.accounts.errors import BadMailedToken, EmailTaken
 from app.accounts.models import ApiKey, MailedKind, MailedToken, User
 from app.database import new_id
 from app.notifications import lifecycle as notifications
-from app.notifications.mailed_tokens import mailed_token
+from app.notifications.mailed_tokens import key_name, mailed_token
 from app.settings import get_settings
 
 GOOD_FOR: dict[MailedKind, datetime.timedelta] = {
@@ -125,7 +125,12 @@ def _owe(session: Session, kind: MailedKind, *, email: str, locale: str, user_id
         )
         .returning(MailedToken)
     ).one()
-    facts = {"token_id": str(token_id), "email": email, "expires_at": mailed.expires_at.isoformat()}
+    facts = {
+        "token_id": str(token_id),
+        "key": key_name(get_settings().secret_key.get_secret_value()),
+        "email": email,
+        "expires_at": mailed.expires_at.isoformat(),
+    }
     notifications.owe_email(session, kind=kind, user_id=user_id, recipient=email, locale=locale, facts=facts)
     return mailed
 

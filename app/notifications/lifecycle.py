@@ -49,7 +49,8 @@ def owe_email(
 
     `facts` is plain JSON. Completed: `filename`, `frames`, `archive_key`, `archive_bytes`, `download_name`, `video_id`,
     `warnings` (of `code` and `detail`) and perhaps `plan_sentence`. Failed: `filename`, `code`, `message`, `video_id`.
-    Expiring: what completed has, and `expires_at`. Reset, confirm, invitation: `token_id`, `email`, `expires_at`.
+    Expiring: what completed has, and `expires_at`. Reset, confirm, invitation: `token_id`, `key` (which its link is
+    made by), `email`, `expires_at`.
     """
     domain = parseaddr(get_settings().mail_from)[1].rpartition("@")[2]
     session.execute(

@@ -154,8 +154,9 @@ def _failed(facts: Mapping[str, Any], words: Words) -> Letter:
 
 def _account(facts: Mapping[str, Any], words: Words, said: AccountWords) -> Letter:
     until = datetime.datetime.fromisoformat(facts["expires_at"]).astimezone(datetime.UTC)
+    token = mailed_token(uuid.UUID(facts["token_id"]), made_by=facts.get("key"))
     # Behind the #, which browsers send to no server and write into no log.
-    link = f"{get_settings().public_url.rstrip('/')}/{said.page}={mailed_token(uuid.UUID(facts['token_id']))}"
+    link = f"{get_settings().public_url.rstrip('/')}/{said.page}={token}"
     return Letter(
         subject=said.title,
         title=said.title,

@@ -135,6 +135,21 @@ def test_nothing_in_the_database_opens_an_account(client: TestClient, user, mail
     assert reset(client, str(row.id)).status_code == reset(client, row.token_hash.hex()).status_code == 410
 
 
+def test_link_of_a_mail_that_waited_while_the_key_was_changed_works(client: TestClient, user, mailed, set_settings):
+    before = get_settings().secret_key.get_secret_value()
+    forget(client, user.email)
+
+    set_settings(SECRET_KEY="second-0123456789-abcdefghijklmnopqrstuvwxyz", SECRET_KEY_PREVIOUS=before)
+    token = mailed(user.email, "reset")
+    client.post("/auth/email/resend", headers=user.headers)
+    answers = [
+        client.post("/auth/email/confirm", json={"token": mailed(user.email, "confirm")}).status_code,
+        reset(client, token).status_code,
+    ]
+
+    assert answers == [204, 204]
+
+
 def test_asking_again_and_again_mails_once(client: TestClient, user, mailed, mailbox: Inbox):
     for _ in range(4):
         assert forget(client, user.email).status_code == 202
