@@ -110,7 +110,10 @@ class Page:
     def __init__(self, app: ASGIApp, *, folder: Path, is_https: bool) -> None:
         self.app = app
         self._folder = folder
-        self._everywhere = {"Strict-Transport-Security": f"max-age={YEAR_SECONDS}"} if is_https else {}
+        # No browser shall take a refusal, whose words may be a stranger's, for a page.
+        self._everywhere = {name: SHIELDS[name] for name in ("X-Content-Type-Options", "Referrer-Policy")}
+        if is_https:
+            self._everywhere["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -194,6 +194,25 @@ def test_signing_out_ends_the_stream(client: TestClient, user, listen) -> None:
     assert not other.has_ended
 
 
+def test_new_password_ends_the_stream(client: TestClient, user, listen) -> None:
+    listener = listen()
+
+    change = {"password": "another long sentence", "current_password": PASSWORD}
+    client.patch("/users/me", json=change, headers=user.headers).raise_for_status()
+
+    wait_until(lambda: listener.has_ended, 10)
+
+
+def test_revoked_key_ends_its_stream_and_no_other(client: TestClient, user, listen) -> None:
+    made = client.post("/auth/keys", json={"name": "a", "scopes": ["read"]}, headers=user.headers).json()
+    listener, other = listen(headers={"Authorization": f"Bearer {made['key']}"}), listen()
+
+    client.delete(f"/auth/keys/{made['id']}", headers=user.headers).raise_for_status()
+
+    wait_until(lambda: listener.has_ended, 10)
+    assert not other.has_ended
+
+
 def test_end_of_the_account_ends_the_stream(client: TestClient, user, listen) -> None:
     listener = listen()
 

@@ -121,6 +121,21 @@ def test_a_stranger_is_401_everywhere(routes, ask, things):
     assert {route for route, status in answers.items() if status != 401} == set()
 
 
+def test_every_answer_keeps_browsers_from_guessing_and_telling(routes, ask, things, make_user):
+    things = {**things, "key": "a", "provider": "nobody"}
+    user = make_user()
+    lacking = {}
+    for verb, path in [*routes, *sorted(PUBLIC)]:
+        # With a user the stream of events has no end.
+        for headers in (None, user.headers) if path != "/events" else (None,):
+            answer = ask(verb, path, things, headers)
+            told = [answer.headers.get(name) for name in ("X-Content-Type-Options", "Referrer-Policy", "Server")]
+            if told != ["nosniff", "same-origin", None]:
+                lacking[verb, path] = told
+
+    assert lacking == {}
+
+
 def test_the_things_of_another_are_404_and_look_like_none(client: TestClient, routes, ask, things, owner, other):
     ids = {name: str(uuid.uuid4()) for name in things if name.endswith("_id")}
     nothing = {**things, **ids}
