@@ -11,44 +11,29 @@ Videos and extractions are the JSON that the service answers with.
 import base64
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import httpx2
 
+from fotograma import store_upload
+from fotograma.patience import PASSING, Passing, Patience, Refused, Unreachable
 from fotograma.plan import Plan
+from fotograma.store_upload import Told, chunk
 
-# Proxies and platforms in front of services take bodies of 32 MiB and more, and many requests cost more than few.
-CHUNK_BYTES = 16 * 2**20
+__all__ = ["Client", "Frame", "Refused", "Told", "Unreachable"]
+
 TIMEOUT_SECONDS = 30.0
-LONGEST_PAUSE_SECONDS = 8.0
 POLL_SECONDS = 1.0
 PAGE_FRAMES = 500
 
 Json = dict[str, Any]
-Told = Callable[[int, int], None]
-"""Called with how many bytes are done, and how many there are."""
-
 TUS = {"Tus-Resumable": "1.0.0"}
-# What passes by itself: another request has the upload, or a part of the service is away.
-PASSING = frozenset({408, 423, 429, 460, 500, 502, 503, 504})
+NO_WAY = frozenset({"DIRECT_UPLOAD_OFF", "DIRECT_UPLOAD_TOO_LARGE"})
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
-
-
-class Refused(Exception):
-    """The service says no; `code` is stable, the message is for people."""
-
-    def __init__(self, *, status: int, code: str, message: str) -> None:
-        self.status = status
-        self.code = code
-        super().__init__(f"{code}: {message}")
-
-
-class Unreachable(Exception):
-    """Nothing came through for as long as was waited."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +67,30 @@ class Client:
         """Let the connections go."""
         self._http.close()
 
-    def begin_upload(self, path: Path, plan: Plan | None) -> str:
-        """Announce a file; gives where its upload goes on, for `resume_upload`. Without a plan it is only looked at."""
+    def begin_upload(self, path: Path, plan: Plan | None) -> Json:
+        """Announce a file; gives how its upload goes on, for `resume_upload`, as JSON to be kept.
+
+        Without a plan the video is only looked at. Where the service lets files be put straight into its store, that is
+        where this one goes.
+        """
+        size = path.stat().st_size
+        if size and (begun := self._begin_at_store(path.name, size, plan)) is not None:
+            return begun
         asked = {"extract": "false"} if plan is None else {"plan": json.dumps(plan.to_json())}
         fields = {"filename": path.name, **asked}
         metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items())
-        headers = {**TUS, "Upload-Length": str(path.stat().st_size), "Upload-Metadata": metadata}
-        return str(self._ask("POST", "uploads/", headers=headers).headers["Location"])
+        headers = {**TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
+        return {"location": self._ask("POST", "uploads/", headers=headers).headers["Location"]}
 
-    def resume_upload(self, location: str, path: Path, *, told: Told | None = None) -> Json:
+    def resume_upload(self, begun: Json, path: Path, *, told: Told | None = None) -> Json:
         """Send what is missing of a file; gives the video."""
         told = told or _silent
-        patience = _Patience(self._patience_seconds)
+        patience = Patience(self._patience_seconds)
+        if "location" not in begun:
+            store_upload.put(begun, path, patience=patience, told=told)
+            video: Json = self._ask("POST", f"videos/{begun['id']}/complete").json()
+            return video
+        location = begun["location"]
         with path.open("rb") as file:
             while True:
                 try:
@@ -110,11 +107,11 @@ class Client:
                                 "Content-Type": "application/offset+octet-stream",
                                 "Upload-Offset": str(offset),
                             },
-                            content=_chunk(file, offset),
+                            content=chunk(file, offset),
                         )
                     told(path.stat().st_size, path.stat().st_size)
                     return self.video(answer.headers["X-Fotograma-Video"])
-                except (httpx2.TransportError, _Passing) as error:
+                except (httpx2.TransportError, Passing) as error:
                     patience.wait(error)
 
     def upload(self, path: Path, plan: Plan | None, *, told: Told | None = None) -> Json:
@@ -161,15 +158,15 @@ class Client:
 
         What was fetched of it before is kept beside it, and only the rest is asked for.
         """
-        patience = _Patience(self._patience_seconds)
+        patience = Patience(self._patience_seconds)
         while True:
             try:
                 self._fetch(f"videos/download/{_id(video)}", path, patience=patience, told=told or _silent)
                 return
-            except (httpx2.TransportError, _Passing) as error:
+            except (httpx2.TransportError, Passing) as error:
                 patience.wait(error)
 
-    def _fetch(self, address: str, path: Path, *, patience: "_Patience", told: Told) -> None:
+    def _fetch(self, address: str, path: Path, *, patience: Patience, told: Told) -> None:
         part, known = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.etag")
         headers = {}
         if part.exists() and known.exists():
@@ -197,6 +194,18 @@ class Client:
         part.replace(path)
         known.unlink()
 
+    def _begin_at_store(self, name: str, size: int, plan: Plan | None) -> Json | None:
+        """Where in the store a file may be put; none where that is no way for it."""
+        asked = {"filename": name, "bytes": size, "extract": plan is not None, "plan": plan and plan.to_json()}
+        try:
+            begun: Json = self._ask("POST", "videos/upload-url", json=asked).json()
+        except Refused as refused:
+            # Also an older service, which does not know of it.
+            if refused.code in NO_WAY or refused.status in (404, 405):
+                return None
+            raise
+        return begun
+
     def _answered(self, method: str, address: str, **more: Any) -> httpx2.Response:
         answer = self._http.request(method, address, **more)
         if answer.is_error:
@@ -205,11 +214,11 @@ class Client:
 
     def _ask(self, method: str, address: str, **more: Any) -> httpx2.Response:
         """Ask until there is an answer that is no passing trouble."""
-        patience = _Patience(self._patience_seconds)
+        patience = Patience(self._patience_seconds)
         while True:
             try:
                 return self._answered(method, address, **more)
-            except (httpx2.TransportError, _Passing) as error:
+            except (httpx2.TransportError, Passing) as error:
                 patience.wait(error)
 
 
@@ -236,40 +245,6 @@ class _SignIn(httpx2.Auth):
             self._token = None
 
 
-class _Passing(Refused):
-    """A refusal that passes by itself."""
-
-
-class _Patience:
-    """How long to go on without getting anywhere."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._done = -1
-        self._deadline = 0.0
-        self._pause_seconds = 0.0
-        self._begin_anew()
-
-    def heed(self, done: int) -> None:
-        """So much is done; if that is more than before, all patience is back."""
-        if done > self._done:
-            self._done = done
-            self._begin_anew()
-
-    def wait(self, error: Exception) -> None:
-        """Wait before trying again what ended so, a little longer each time; raise when it was long enough."""
-        if time.monotonic() + self._pause_seconds > self._deadline:
-            if isinstance(error, Refused):
-                raise error
-            raise Unreachable(f"The service can't be reached: {error}") from error
-        time.sleep(self._pause_seconds)
-        self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
-
-    def _begin_anew(self) -> None:
-        self._deadline = time.monotonic() + self._seconds
-        self._pause_seconds = 0.25
-
-
 def _refusal(answer: httpx2.Response) -> Refused:
     try:
         problem = answer.json()
@@ -277,16 +252,8 @@ def _refusal(answer: httpx2.Response) -> Refused:
     except (ValueError, KeyError, TypeError):
         # A proxy answers in words of its own; so does HEAD, which has none.
         code, message = "REFUSED", f"The answer was {answer.status_code}."
-    kind = _Passing if answer.status_code in PASSING or code == "OFFSET_MISMATCH" else Refused
+    kind = Passing if answer.status_code in PASSING or code == "OFFSET_MISMATCH" else Refused
     return kind(status=answer.status_code, code=code, message=message)
-
-
-def _chunk(file: BinaryIO, offset: int) -> bytes:
-    file.seek(offset)
-    chunk = file.read(CHUNK_BYTES)
-    if not chunk:
-        raise Refused(status=0, code="FILE_CHANGED", message="The file is shorter than it was when its upload began.")
-    return chunk
 
 
 def _id(video: Json | str) -> str:

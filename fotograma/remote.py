@@ -122,21 +122,21 @@ def _client(server: str, *, email: str, password: str) -> "Client":
 
 def _send(client: "Client", video: Path, plan: Plan, *, memory: Path, told: Callable[[int, int], None]) -> Any:
     """Go on with what an earlier call began of the same file and plan, else begin."""
-    from fotograma.client import Refused
+    from fotograma.patience import Refused
 
     sent = None
     if memory.exists():
         try:
-            sent = client.resume_upload(memory.read_text(), video, told=told)
+            sent = client.resume_upload(json.loads(memory.read_text()), video, told=told)
         except Refused as refused:
             # It has expired, or was given up: begin anew.
             if refused.status not in (404, 410):
                 raise
     if sent is None:
-        location = client.begin_upload(video, plan)
+        begun = client.begin_upload(video, plan)
         memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(location)
-        sent = client.resume_upload(location, video, told=told)
+        memory.write_text(json.dumps(begun))
+        sent = client.resume_upload(begun, video, told=told)
     memory.unlink()
     return sent
 
@@ -172,7 +172,7 @@ def _told() -> Iterator[None]:
         print("CANCELLED: it was stopped; call it again to go on.", file=sys.stderr)
         raise typer.Exit(130) from None
     except Exception as error:
-        from fotograma.client import Refused, Unreachable
+        from fotograma.patience import Refused, Unreachable
 
         if not isinstance(error, Refused | Unreachable):
             raise

@@ -1,15 +1,20 @@
 """Videos that clients put straight into a cloud's store, by the doubles of three."""
 
 import hashlib
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from fotograma.client import Client
+from fotograma.plan import Every, Plan
 from tests.clips import Clip
-from tests.conftest import Inbox
+from tests.conftest import PASSWORD, Inbox
 from tests.end_to_end.archives import pictures_in
 from tests.end_to_end.service import QUICK, Person, Service
 from tests.stores.doubles import Double
@@ -172,3 +177,38 @@ def test_what_was_given_up_is_removed_and_can_not_come_back(
     assert [*double.open(folder).list(f"videos/{upload['id']}")] == []
     if upload["resumable"]:
         assert httpx2.put(upload["url"], content=b"bytes").status_code == 404
+
+
+def test_the_client_puts_a_file_into_the_store_by_itself(
+    service: Service, person: Person, clip: Clip, workers: Callable[[], None]
+):
+    told: list[tuple[int, int]] = []
+    size = clip.path.stat().st_size
+    workers()
+    with Client(service.url, email=person.email, password=PASSWORD) as client:
+        begun = client.begin_upload(clip.path, Plan(Every(Fraction(2))))
+        sent = client.resume_upload(begun, clip.path, told=lambda done, total: told.append((done, total)))
+        video = client.wait(sent)
+        pictures = [frame.row["time_seconds"] for frame in client.frames(video)]
+
+    assert service.url not in begun["url"]
+    assert (sent["id"], video["status"], video["bytes"]) == (begun["id"], "COMPLETED", size)
+    assert pictures == [0, 2, 4]
+    assert told[-1] == (size, size)
+
+
+def test_the_client_goes_on_where_a_session_stands(service: Service, person: Person, tmp_path: Path):
+    content = random.Random(5).randbytes(2 * PIECE + 1000)
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(content)
+    told: list[int] = []
+    with Client(service.url, email=person.email, password=PASSWORD) as client:
+        begun = client.begin_upload(path, None)
+        if begun["resumable"]:
+            said = {"Content-Range": f"bytes 0-{PIECE - 1}/{len(content)}"}
+            httpx2.put(begun["url"], content=content[:PIECE], headers={**begun["headers"], **said})
+        first = client.resume_upload(begun, path, told=lambda done, _: told.append(done))
+        again = client.resume_upload(begun, path) if begun["resumable"] else first
+
+    assert told[0] == (PIECE if begun["resumable"] else len(content))
+    assert first["id"] == again["id"] == begun["id"]
