@@ -249,10 +249,11 @@ def _take_frames(
                 warnings=collected.warnings,
             ),
         )
-        if join is None:
-            return False
-        lease.claim = join
-    return True
+        if join is not None:
+            lease.claim = join
+    # Most segments end before their first heartbeat, which tells of longer ones.
+    lease.tell_progress()
+    return join is not None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -62,6 +62,14 @@ class Lease:
         if self.given_up:
             stop_work()
 
+    def tell_progress(self) -> None:
+        """Let those who watch know how far it is. Whether they come to know hinders nobody who works."""
+        frames_done, extraction_id = self.frames_done, self.claim.extraction_id
+        if extraction_id is not None and frames_done != self._frames_told:
+            with suppress(SQLAlchemyError), open_session() as session:
+                lifecycle.tell_progress(session, extraction_id)
+            self._frames_told = frames_done
+
     def _run(self) -> None:
         # Looks often whether the worker ends, and renews only each heartbeat.
         tick_seconds = 0.2
@@ -79,7 +87,7 @@ class Lease:
         try:
             with self._renewing, open_session() as session:
                 segment_lifecycle.keep_lease(session, self.claim, frames_done=self.frames_done)
-            self._tell_progress()
+            self.tell_progress()
         except LeaseLost:
             if self._ended.is_set():
                 return
@@ -88,10 +96,3 @@ class Lease:
         except SQLAlchemyError as error:
             # The database may be back before the lease runs out; if not, the token keeps this worker from harm.
             logger.warning("heartbeat failed", error=str(error).splitlines()[0])
-
-    def _tell_progress(self) -> None:
-        frames_done, extraction_id = self.frames_done, self.claim.extraction_id
-        if extraction_id is not None and frames_done != self._frames_told:
-            with open_session() as session:
-                lifecycle.tell_progress(session, extraction_id)
-            self._frames_told = frames_done
