@@ -7,7 +7,7 @@ import pwd
 import secrets
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -44,6 +44,14 @@ def kept_secret(file: Path) -> str:
     if not file.read_text():
         file.write_text(secrets.token_urlsafe(48))
     return file.read_text()
+
+
+def keep_settings(folder: Path, variables: Mapping[str, str]) -> None:
+    """Write down what the parts of this run are told, for commands beside them; its owner alone may read it."""
+    file = folder / "settings.env"
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{name}='{value}'\n" for name, value in variables.items()))
 
 
 def record(folder: Path, processes: Iterable[Process]) -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from app import page_folder
 from app.local_stack import broker, page, postgres, screen, service
-from app.local_stack.data_folder import kept_secret
+from app.local_stack.data_folder import keep_settings, kept_secret
 from app.local_stack.errors import StackError
 from app.local_stack.mailbox import Mailbox
 from app.local_stack.outside import Outside
@@ -36,7 +36,9 @@ class Stack:
         self.flower_port = FLOWER_PORT if is_free(FLOWER_PORT) else free_port()
         self.mailbox = Mailbox(folder / "mail", port=free_port(), on_arrival=screen.show_mail)
         self.page = page.folder_for(folder / "page")
-        os.environ.update(self._environment())
+        variables = self._environment()
+        os.environ.update(variables)
+        keep_settings(folder, variables)
         self.settings = get_settings()
 
     @property

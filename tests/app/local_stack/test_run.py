@@ -119,10 +119,18 @@ def test_secrets_are_for_their_owner_alone(run: Run) -> None:
         run.folder / name for name in ("secret_key", "postgres/password", "broker/password", "broker/valkey.conf")
     ]
 
-    assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}
+    assert {file.stat().st_mode & 0o777 for file in [*secrets, run.folder / "settings.env"]} == {0o600}
     # What is on a command line, the whole machine may read.
     command_lines = " ".join(word for part in run.parts() for word in part.cmdline())
     assert not [file for file in secrets if file.read_text() in command_lines]
+
+
+def test_an_operator_asks_beside_the_running_service(run: Run) -> None:
+    asked = ["uv", "run", "--no-sync", "--env-file", run.folder / "settings.env", "python", "-m", "app.admin", "status"]
+    told = subprocess.run(asked, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+
+    assert told.returncode == 0, told.stderr
+    assert "jail" in told.stdout
 
 
 def test_second_run_on_a_folder_says_so_in_one_sentence(run: Run, start: Callable[..., Run]) -> None:
