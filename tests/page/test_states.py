@@ -23,6 +23,10 @@ SETTLED = """() => new Promise(requestAnimationFrame).then(() => Promise.all(
 EVERY_FIFTH = '{"mode": "every", "seconds": 0.2, "scores": true}'
 
 
+# WebP takes its time, so that there is something to see of how it goes on.
+SLOW = '{"mode": "every", "seconds": 0.1, "width": 480, "format": "webp"}'
+
+
 @pytest.fixture(params=SIGHTS, ids=lambda sight: f"{sight.locale}-{sight.width}")
 def sight(request: pytest.FixtureRequest) -> Sight:
     return request.param
@@ -156,8 +160,6 @@ def test_an_extraction_that_failed(
 
 
 # Everything that is shown of the progress, as it is shown.
-# WebP takes its time, so that there is something to see of how it goes on.
-SLOW = '{"mode": "every", "seconds": 0.1, "width": 480, "format": "webp"}'
 LISTEN = """() => {
   window.told = [];
   const look = () => {
