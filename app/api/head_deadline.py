@@ -13,7 +13,8 @@ TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r
 class HeadDeadline(HttpToolsProtocol):
     """Closes a connection on which the head of a request is begun, or awaited at first, and not whole in time."""
 
-    head_seconds = 30.0
+    # With what the system takes to notice, within 30 s.
+    head_seconds = 25.0
     head_max_bytes = 64 * 1024
     _deadline: asyncio.TimerHandle | None = None
     _head_has_begun = False
