@@ -1,6 +1,6 @@
 /** Which screen the address names. Addresses are plain paths, so that each can be kept, shared and opened anew. */
 
-import { at, within } from "./base";
+import { at, within } from "./prefix";
 
 export type Route =
   | { screen: "history" | "sign-in" | "sign-up" | "reset-password" | "confirm-email" | "settings" | "admin" }

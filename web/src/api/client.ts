@@ -1,7 +1,7 @@
 /** The one way from the page to the API: typed by its own description, and refusals as `Refusal`. */
 
 import createClient from "openapi-fetch";
-import { at } from "../base";
+import { at } from "../prefix";
 import type { components, paths } from "./schema";
 
 export type Schemas = components["schemas"];

@@ -3,7 +3,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import { api, ask } from "../api/client";
 import type { Schemas } from "../api/client";
-import { at } from "../base";
+import { at } from "../prefix";
 
 export type Frame = Schemas["FrameView"];
 

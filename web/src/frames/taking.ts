@@ -2,7 +2,7 @@
 
 import { api, ask, Refusal } from "../api/client";
 import { sentence } from "../api/refusals";
-import { at } from "../base";
+import { at } from "../prefix";
 import { dateTime } from "../i18n/format";
 import { t } from "../i18n/index.svelte";
 import { notices } from "../shell/notices.svelte";

@@ -1,6 +1,6 @@
 /** The same plan for those who would rather type. */
 
-import { site } from "../base";
+import { site } from "../prefix";
 import { tidy } from "./plan";
 import type { PlanJson } from "./plan";
 

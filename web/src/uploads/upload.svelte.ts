@@ -3,7 +3,7 @@
 import type { DetailedError, Upload as TusUpload } from "tus-js-client";
 import { Refusal } from "../api/client";
 import { sentence } from "../api/refusals";
-import { at } from "../base";
+import { at } from "../prefix";
 import { forget, keep } from "./kept";
 import type { Kept } from "./kept";
 import { Pace } from "./pace";

@@ -2,7 +2,7 @@
 
 import { api, ask } from "../api/client";
 import { sentence } from "../api/refusals";
-import { at } from "../base";
+import { at } from "../prefix";
 import { t } from "../i18n/index.svelte";
 import { tidy } from "../plan/plan";
 import type { PlanJson } from "../plan/plan";
