@@ -190,7 +190,7 @@ def test_frames_appear_while_the_extraction_runs(page: Page, person: Person, lon
 
     shares = [share for share, _, _ in told if share >= 0]
     assert shares == sorted(shares)
-    assert any(0 < share < 100 for share in shares), told
+    assert len({*shares}) >= 4, told
     # Of the strip's places more and more are taken, and long before the end.
     shown = [count for _, count, _ in told]
     assert shown == sorted(shown)
