@@ -77,6 +77,13 @@ export function duration(seconds: number): string {
 /** How long a video is: tenths count where it is short. */
 export const length = (seconds: number) => clock(seconds, seconds < 60 ? 1 : 0);
 
+let point = { of: "", is: "." };
+/** As the language writes a fraction; kept, for a sheet of frames asks for it at each step of scrolling. */
+function decimalPoint(): string {
+  if (point.of !== language.locale) point = { of: language.locale, is: number(0.5).charAt(1) };
+  return point.is;
+}
+
 /** A moment of a video: `0:07`, `1:02:03.450`. */
 export function clock(seconds: number, digits = 0): string {
   const scale = 10 ** digits;
@@ -90,7 +97,5 @@ export function clock(seconds: number, digits = 0): string {
     (full ?? "").padStart(2, "0"),
   ];
   if (hours) parts.unshift(String(hours));
-  // As the language writes a fraction.
-  const point = number(0.5).charAt(1);
-  return parts.join(":") + (part ? point + part : "");
+  return parts.join(":") + (part ? decimalPoint() + part : "");
 }
