@@ -66,9 +66,10 @@ class Lease:
         """Let those who watch know how far it is. Whether they come to know hinders nobody who works."""
         frames_done, extraction_id = self.frames_done, self.claim.extraction_id
         if extraction_id is not None and frames_done != self._frames_told:
-            with suppress(SQLAlchemyError), open_session() as session:
-                lifecycle.tell_progress(session, extraction_id)
-            self._frames_told = frames_done
+            with suppress(SQLAlchemyError):
+                with open_session() as session:
+                    lifecycle.tell_progress(session, extraction_id)
+                self._frames_told = frames_done
 
     def _run(self) -> None:
         # Looks often whether the worker ends, and renews only each heartbeat.
