@@ -18,6 +18,9 @@ from app.local_stack.processes import PROJECT, free_port
 
 WaitUntil = Callable[..., object]
 
+# The embedded parts, whatever the tests before have set.
+INHERITED = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "COVERAGE_PROCESS_START")}
+
 
 class Run:
     """One `main.py`, and what it said."""
@@ -26,15 +29,11 @@ class Run:
         self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
         self.output = folder.parent / f"run-{port}.txt"
-        # The embedded parts, whatever the tests before have set.
-        inherited = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "COVERAGE_PROCESS_START")
-        }
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "main.py", "--port", str(port), "--data-dir", str(folder), *options],
                 cwd=PROJECT,
-                env={**inherited, **environment},
+                env={**INHERITED, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -127,7 +126,7 @@ def test_secrets_are_for_their_owner_alone(run: Run) -> None:
 
 def test_an_operator_asks_beside_the_running_service(run: Run) -> None:
     asked = ["uv", "run", "--no-sync", "--env-file", run.folder / "settings.env", "python", "-m", "app.admin", "status"]
-    told = subprocess.run(asked, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(asked, cwd=PROJECT, env=INHERITED, capture_output=True, text=True, timeout=60)
 
     assert told.returncode == 0, told.stderr
     assert "jail" in told.stdout
