@@ -23,6 +23,7 @@ from app.videos import upload_lifecycle
 from app.videos.models import ResumableUpload, UploadPart, Video
 from app.videos.parts import PART_BYTES
 from tests.app.api.conftest import Api
+from tests.conftest import User
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("leaves_no_work")
@@ -411,6 +412,52 @@ def test_a_silent_request_is_overtaken_and_spoils_nothing(api: Api, other_api: A
     assert answer.status_code == 204
     assert stored(storage, path) == b"y" * PART_BYTES + rest
     assert objects(storage, path) == sorted(part.object_key for part in parts_of(path))
+
+
+def new_password(client: TestClient, user: User) -> str:
+    change = {"password": "another horse battery staple", "current_password": user.password}
+    assert client.patch("/users/me", json=change, headers=user.headers).status_code == 200
+    return change["password"]
+
+
+def sign_out(client: TestClient, session: dict[str, str]) -> None:
+    assert client.post("/auth/logout", json={"refresh_token": session["refresh_token"]}).status_code == 204
+
+
+def signed_in(client: TestClient, user: User, *, password: str) -> dict[str, str]:
+    answer = client.post("/auth/token", data={"username": user.email, "password": password})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("ends_by", ["new password", "signing out"])
+def test_who_was_signed_out_goes_on_after_signing_in_again(
+    client: TestClient, api: Api, make_user, storage: Storage, ends_by: str
+):
+    somebody = make_user()
+    session = signed_in(client, somebody, password=somebody.password)
+    with httpx2.Client(base_url=api.url, timeout=30) as http:
+        uploader = Uploader(http, {"Authorization": f"Bearer {session['access_token']}"})
+        path, at = uploader.begun(len(CONTENT)), PART_BYTES + MIB
+        uploader.send(path, CONTENT[:at], at=0)
+        password = somebody.password
+        if ends_by == "new password":
+            password = new_password(client, somebody)
+        else:
+            sign_out(client, session)
+        refused = uploader.send(path, CONTENT[at:], at=at)
+        asked, dropped = uploader.head(path), uploader.delete(path)
+        again = Uploader(
+            http, {"Authorization": f"Bearer {signed_in(client, somebody, password=password)['access_token']}"}
+        )
+        kept = again.offset(path)
+        last = again.send(path, CONTENT[kept:], at=kept)
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "BAD_TOKEN")
+    assert (asked.status_code, dropped.status_code) == (401, 401)
+    assert kept == at
+    assert last.headers["x-fotograma-video"] == id_of(path)
+    assert stored(storage, path) == CONTENT
 
 
 def test_a_killed_process_is_followed_by_another(start_api, api: Api, via, storage: Storage):
