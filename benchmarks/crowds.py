@@ -26,7 +26,8 @@ import psutil
 import typer
 
 from benchmarks import inputs
-from benchmarks.service import CLIPS, MEGABYTE, Load, Running, running, sign_up
+from benchmarks.load import Load
+from benchmarks.service import CLIPS, MEGABYTE, Running, running, sign_up
 from fotograma.client import Client
 
 READS = ("/users/me", "/videos/status")

@@ -96,6 +96,14 @@ SELECT md5('m' || v)::uuid, {OWNER}, md5('e' || v)::uuid, 'completed', 'user@exa
     'message' || v, 'SENT', 1, 1, now(), now()
 FROM generate_series(0, :videos - 1) v
 """
+# One user uploads and asks for nothing: as many as the other has that were asked for.
+READY = """
+INSERT INTO videos (id, user_id, filename, object_key, size_bytes, sha256, media, created_at, probed_at, expires_at)
+SELECT md5('rv' || v)::uuid, md5('u2')::uuid, 'ready' || v || '.mp4', 'key', 1000000, md5('v' || v),
+    CAST(:media AS jsonb), now() - v * interval '30 days' / (:videos * 0.05), now(),
+    now() + interval '1 hour' + v * interval '30 days' / (:videos * 0.05)
+FROM generate_series(1, (:videos * 0.05)::integer) v
+"""
 # Videos whose extractions all wait, each cut into ten: three in four are one user's.
 WAITING = (
     """
@@ -159,7 +167,7 @@ def main(
 
 
 def _works() -> dict[str, Callable[[Session], object]]:
-    usual, heavy, busy = (uuid.UUID(_md5(f"u{number}")) for number in (17, 0, 1))
+    usual, heavy, busy, idle = (uuid.UUID(_md5(f"u{number}")) for number in (17, 0, 1, 2))
 
     def page(user_id: uuid.UUID, status: VideoStatus | None = None) -> Callable[[Session], object]:
         return lambda session: listing.list_videos(session, user_id=user_id, status=status, cursor=None, limit=50)
@@ -182,6 +190,8 @@ def _works() -> dict[str, Callable[[Session], object]]:
     for status in VideoStatus:
         works[f"status page, many videos, {status}"] = page(heavy, status)
     return works | {
+        "status page, many videos that nothing was asked of": page(idle),
+        "status page, many videos that nothing was asked of, READY": page(idle, VideoStatus.READY),
         "next page of 200": next_page,
         "quota": lambda session: queries.stored_bytes(session, user_id=usual),
         "quota, many videos": lambda session: queries.stored_bytes(session, user_id=heavy),
@@ -300,7 +310,7 @@ def _fill(*, videos: int, users: int, waiting: int) -> None:
     with engine.begin() as connection:
         if connection.scalar(text("SELECT count(*) FROM users")):
             return
-        for statement in (USERS, VIDEOS, EXTRACTIONS, SEGMENTS, EMAILS, *WAITING):
+        for statement in (USERS, VIDEOS, EXTRACTIONS, SEGMENTS, EMAILS, READY, *WAITING):
             began = time.monotonic()
             connection.execute(text(statement), {name: words[name] for name in words if f":{name}" in statement})
             print(f"{statement.split()[2]}: {time.monotonic() - began:.0f} s", flush=True)
