@@ -3,7 +3,6 @@
 import secrets
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -235,23 +234,30 @@ def takes_connections(url: str) -> bool:
 
 def decoders(worker: Process) -> list[psutil.Process]:
     """The decoding processes of a worker."""
-    return [
-        child
-        for child in psutil.Process(worker.pid).children(recursive=True)
-        if "fotograma.child" in " ".join(child.cmdline())
-    ]
+    return [child for child in psutil.Process(worker.pid).children(recursive=True) if decodes(command_line(child))]
 
 
 def decoders_left(service: Service) -> list[psutil.Process]:
     """Decoding processes that a worker, dead or alive, has started."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            words = process.cmdline()
-            # The last is the process id of who started it.
-            if any("fotograma.child" in word for word in words) and int(words[-1]) in service.worker_pids:
-                found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter()
+        # The last word is the process id of who started it.
+        if decodes(words := command_line(process)) and int(words[-1]) in service.worker_pids
+    ]
+
+
+def decodes(words: list[str]) -> bool:
+    """Whether this is the command line of a decoder."""
+    return any("fotograma.child" in word for word in words)
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Its words; none once it has ended."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
 
 
 def all_gone(processes: Sequence[psutil.Process]) -> bool:
