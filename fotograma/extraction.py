@@ -141,7 +141,7 @@ def extract(
     with _open_decoder(source, limits=limits, jail=jail) as decoder, _open_sink(sink) as files:
         facts = decoder.probe(stream=plan.stream)
         described = describe(facts, name=name or (source.name if isinstance(source, Path) else ""), size=_size(source))
-        total = expected_frames(plan, facts)
+        total = None if progress is None else expected_frames(plan, facts)
         collected = Collected()
         with closing(collect(decoder, plan, facts=facts, sink=files, into=collected)) as rows:
             for _ in rows:

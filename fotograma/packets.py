@@ -9,6 +9,7 @@ import json
 import math
 import zlib
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -19,6 +20,10 @@ CORRUPT = 4
 NO_TIME = -(2**63)
 # More are not indexed: fourteen hours at 60 frames a second still are.
 MOST_PACKETS = 3_000_000
+# Put in order at a time: hours of video would else be held as Python's numbers, which take ten times the room.
+_SORTED_AT_ONCE = 4096
+# How far behind the next ones in the file a packet may be shown without all being sorted anew.
+_WAITING = 64
 
 _ARRAYS = ("pts", "dts", "duration", "size", "position")
 
@@ -59,26 +64,50 @@ class PacketIndex:
 
     def timeline(self, *, first_pts: int) -> "Timeline":
         """The frames to expect, if each shown packet gives one frame and the first is shown at `first_pts`."""
-        shown = []
-        for number in range(len(self)):
-            if self.flags[number] & DISCARD:
-                continue
-            time = self.pts[number] if self.pts[number] != NO_TIME else self.dts[number]
-            if time != NO_TIME and time >= first_pts:
-                shown.append((time, number))
-        shown.sort()
-        end = max((time + max(self.duration[number], 0) for time, number in shown), default=first_pts)
-        if shown and end <= shown[-1][0]:
+        times = self._times()
+        shown = self.in_order(since=first_pts)
+        end = max((times[number] + max(self.duration[number], 0) for number in shown), default=first_pts)
+        if shown and end <= times[shown[-1]]:
             # A container without durations: the last frame stays as long as the one before it did.
-            end = shown[-1][0] + (shown[-1][0] - shown[-2][0] if len(shown) > 1 else 1)
+            end = times[shown[-1]] + (times[shown[-1]] - times[shown[-2]] if len(shown) > 1 else 1)
         return Timeline(
             time_base=self.time_base,
             first_pts=first_pts,
-            ticks=[time - first_pts for time, _ in shown],
-            key_frames=[bool(self.flags[number] & KEY) for _, number in shown],
-            packets=[number for _, number in shown],
+            # Between the farthest times lie 64 bits.
+            ticks=array("Q", (times[number] - first_pts for number in shown)),
+            key_frames=[bool(self.flags[number] & KEY) for number in shown],
+            packets=shown,
             end_ticks=end - first_pts,
         )
+
+    def in_order(self, *, since: int = NO_TIME + 1) -> "array[int]":
+        """The packets that are shown at that time or later, in order of their times; of one time, as in the file."""
+        times = self._times()
+
+        def shown() -> Iterator[int]:
+            return (
+                number
+                for number, (time, flags) in enumerate(zip(times, self.flags, strict=True))
+                if not flags & DISCARD and time != NO_TIME and time >= since
+            )
+
+        found = array("q")
+        waiting: list[int] = []
+        numbers = shown()
+        while following := list(itertools.islice(numbers, _SORTED_AT_ONCE)):
+            waiting = sorted(waiting + following, key=times.__getitem__)
+            if found and times[waiting[0]] < times[found[-1]]:
+                return array("q", sorted(shown(), key=times.__getitem__))
+            found.extend(waiting[:-_WAITING])
+            waiting = waiting[-_WAITING:]
+        found.extend(waiting)
+        return found
+
+    def _times(self) -> "array[int]":
+        """When each packet is shown, or decoded where that is all that is known."""
+        if NO_TIME not in self.pts:
+            return self.pts
+        return array("q", (dts if pts == NO_TIME else pts for pts, dts in zip(self.pts, self.dts, strict=True)))
 
     def to_bytes(self) -> bytes:
         """A compact form for storing."""
@@ -89,8 +118,9 @@ class PacketIndex:
             "complete": self.complete,
             "top_layer": self.top_layer,
         }
-        body = b"".join(getattr(self, name).tobytes() for name in _ARRAYS) + self.flags.tobytes()
-        return json.dumps(head).encode() + b"\n" + zlib.compress(body, 6)
+        packer = zlib.compressobj(6)
+        packed = [packer.compress(getattr(self, name)) for name in (*_ARRAYS, "flags")]
+        return b"".join((json.dumps(head).encode(), b"\n", *packed, packer.flush()))
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> "PacketIndex":
@@ -107,17 +137,18 @@ class PacketIndex:
             time_base = Fraction(numerator, denominator)
             if head["version"] != 1 or not 0 <= count <= MOST_PACKETS or time_base <= 0:
                 raise ValueError("not a packet index")
-            expected = count * (8 * len(_ARRAYS) + 1)
-            # One byte more than there may be, so that a small lie about the size can't become a large allocation.
-            body = zlib.decompressobj().decompress(packed, expected + 1)
             index = cls(time_base, complete=bool(head["complete"]), top_layer=int(head["top_layer"]))
+            unpacker = zlib.decompressobj()
+            for name in (*_ARRAYS, "flags") if count else ():
+                values: array[int] = getattr(index, name)
+                # No more than there may be, so that a small lie about the size can't become a large allocation.
+                values.frombytes(unpacker.decompress(packed, count * values.itemsize))
+                packed = unpacker.unconsumed_tail
+            too_much = unpacker.decompress(packed, 1)
         except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error) as error:
             raise ValueError("not a packet index") from error
-        if len(body) != expected:
+        if too_much or any(len(getattr(index, name)) != count for name in (*_ARRAYS, "flags")):
             raise ValueError("not a packet index")
-        for place, name in enumerate(_ARRAYS):
-            getattr(index, name).frombytes(body[place * 8 * count : (place + 1) * 8 * count])
-        index.flags.frombytes(body[8 * len(_ARRAYS) * count :])
         return index
 
 
@@ -127,9 +158,9 @@ class Timeline:
 
     time_base: Fraction
     first_pts: int
-    ticks: list[int]
+    ticks: "array[int]"
     key_frames: list[bool]
-    packets: list[int]
+    packets: "array[int]"
     """Number of each frame's packet in the file."""
     end_ticks: int
     """Where the last frame ends."""
@@ -137,6 +168,6 @@ class Timeline:
     @property
     def is_variable(self) -> bool:
         """Whether frames stay on screen for different times, rounding to ticks or milliseconds aside."""
-        steps = [after - before for before, after in itertools.pairwise(self.ticks)]
+        steps = {after - before for before, after in itertools.pairwise(self.ticks)}
         slack = max(2, math.ceil(Fraction(2, 1000) / self.time_base))
         return bool(steps) and max(steps) - min(steps) > slack

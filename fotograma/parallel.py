@@ -80,6 +80,7 @@ def _by_span(decoders: Decoders, tasks: list[Span], make: Make[T]) -> Iterator[W
                 if nobody_takes_them.is_set():
                     return
                 results.put(Wanted(packet, make(frame, packet)))
+                del frame
             decoders.give_back(decoder)
         finally:
             results.put(None)

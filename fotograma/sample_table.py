@@ -126,10 +126,11 @@ def _runs(table: memoryview, count: int, letter: str) -> "array[int]":
         ValueError: it has another number of values.
     """
     runs = struct.unpack_from(">I", table, 4)[0]
-    pairs = list(struct.iter_unpack(f">I{letter}", table[8 : 8 + 8 * runs]))
-    if count > MOST_PACKETS or sum(length for length, _ in pairs) != count:
+    form, pairs = struct.Struct(f">I{letter}"), table[8 : 8 + 8 * runs]
+    if count > MOST_PACKETS or sum(length for length, _ in form.iter_unpack(pairs)) != count:
         raise ValueError("the table is not of these packets")
-    return array("q", itertools.chain.from_iterable(itertools.repeat(value, length) for length, value in pairs))
+    values = (itertools.repeat(value, length) for length, value in form.iter_unpack(pairs))
+    return array("q", itertools.chain.from_iterable(values))
 
 
 def _track(reader: OffsetReader, track: int) -> Boxes | None:

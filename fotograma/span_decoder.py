@@ -6,6 +6,7 @@ that does not fit raises `Unfit`.
 
 import bisect
 import itertools
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,8 +56,7 @@ class SpanDecoder:
         self._packets: Iterator[Any] = video.packets()
         self._next = len(index) if at_end else 0
         """Number of the packet that the demuxer gives next."""
-        self._numbers = {pts: number for number, pts in enumerate(index.pts)}
-        self._keys = [number for number, flags in enumerate(index.flags) if flags & KEY]
+        self._keys = array("q", (number for number, flags in enumerate(index.flags) if flags & KEY))
         self._seekable = video.container.format.name.startswith(SEEKABLE)
 
     def reaches(self, span: Span) -> bool:
@@ -86,6 +86,8 @@ class SpanDecoder:
             while upcoming in waiting:
                 yield upcoming, waiting.pop(upcoming)
                 upcoming = next(order, None)
+            # Its memory is what the decoder takes for the next one.
+            del frame
         if fed or upcoming is not None:
             raise Unfit("packets that gave no frame")
 
@@ -141,11 +143,22 @@ class SpanDecoder:
             self._video.container.seek(index.pts[self._keys[place]], stream=self._video.stream)
             packets = self._video.packets()
             landed = next(packets, None)
-            self._next = self._numbers.get(landed.pts, len(index)) if landed and landed.pts is not None else len(index)
+            self._next = self._number_of(landed, near=self._keys[place])
             if self._next <= number:
                 self._packets = itertools.chain([landed], packets)
                 return
         raise Unfit("seeking does not find a key frame")
+
+    def _number_of(self, landed: Any, *, near: int) -> int:
+        """The number of the packet that a seek landed at; behind all where the index has none of its time."""
+        if landed is None or landed.pts is None:
+            return len(self._index)
+        if self._index.pts[near] == landed.pts:
+            return near
+        try:
+            return self._index.pts.index(landed.pts)
+        except ValueError:
+            return len(self._index)
 
     def _take(self) -> Any:
         """The next packet, which must be the one that the index has there."""

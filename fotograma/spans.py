@@ -41,14 +41,13 @@ def is_regular(index: PacketIndex, *, codec: str, container: str) -> bool:
     """
     if codec not in CODECS or not container.startswith(TIMED_CONTAINERS):
         return False
-    shown = [pts for pts, flags in zip(index.pts, index.flags, strict=True) if not flags & DISCARD]
     return (
         index.complete
         and len(index) > 0
         and bool(index.flags[0] & KEY)
         and not any(flags & ~(KEY | DISCARD) for flags in index.flags)
         and NO_TIME not in index.pts
-        and len(set(shown)) == len(shown)
+        and _each_at_its_own_time(index)
         and all(size > 0 for size in index.size)
         and _rises(index, reordered=codec in REORDERED)
     )
@@ -63,6 +62,11 @@ def are_frames(index: PacketIndex, timeline: Timeline, *, codec: str, container:
         and timeline.ticks[0] == 0
         and len(timeline.ticks) == sum(not flags & DISCARD for flags in index.flags)
     )
+
+
+def _each_at_its_own_time(index: PacketIndex) -> bool:
+    times = map(index.pts.__getitem__, index.in_order())
+    return all(before != after for before, after in itertools.pairwise(times))
 
 
 def _rises(index: PacketIndex, *, reordered: bool) -> bool:

@@ -100,11 +100,13 @@ def _decoded(
 ) -> Iterator[Wanted[parallel.T]]:
     """The frames of that place in presentation order; `held`: what is made of them keeps the decoded picture."""
     found = spans.spans(work.probed.index, (work.timeline.packets[place] for place in indexes))
-    first = work.probed.first
+    # It takes as much memory as each that a decoder works on.
+    first, work.probed.first = work.probed.first, None
     if first is not None and found and found[0].wanted == (work.timeline.packets[0],):
         # The probe has decoded that one, and nothing more of its span is wanted.
         yield Wanted(found[0].wanted[0], make(first, found[0].wanted[0]))
         found = found[1:]
+    del first
     if found:
         media = work.facts.media
         picture_bytes = round(media["width"] * media["height"] * (100 if held else BYTES_A_PIXEL))
@@ -127,7 +129,8 @@ def _prove_the_end(work: Work) -> None:
     """
     timeline = work.timeline
     last = len(timeline.ticks) - 1
-    for wanted in _decoded(work, [last], lambda picture, _: picture.duration):
+    found = spans.spans(work.probed.index, [timeline.packets[last]])
+    for wanted in parallel.decode(work.probed.decoders, found, lambda picture, _: picture.duration, picture_bytes=0):
         if wanted.result and timeline.ticks[last] + wanted.result != timeline.end_ticks:
             raise Unfit("the last frame ends elsewhere")
 

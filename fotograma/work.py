@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from fotograma.looks import Seen
 
 
-@dataclass(frozen=True)
+@dataclass
 class Probed:
     """What the probe found, and what it keeps to itself for the pictures."""
 
     facts: Facts
     decoders: Decoders
     first: av.VideoFrame | None
-    """The first picture, where it could be decoded from its packets alone."""
+    """The first picture, where it could be decoded from its packets alone, until pictures were asked for."""
 
     @property
     def index(self) -> PacketIndex:

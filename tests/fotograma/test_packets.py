@@ -1,7 +1,9 @@
 import contextlib
 import json
 import time
+import tracemalloc
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -96,16 +98,47 @@ def test_a_timeline_is_in_the_order_of_presentation() -> None:
 
     timeline = index.timeline(first_pts=0)
 
-    assert timeline.ticks == [0, 1, 2, 3, 4]
+    assert list(timeline.ticks) == [0, 1, 2, 3, 4]
     assert timeline.key_frames == [True, False, False, False, True]
-    assert timeline.packets == [0, 2, 3, 1, 4]
+    assert list(timeline.packets) == [0, 2, 3, 1, 4]
     assert timeline.end_ticks == 5
 
 
 def test_what_is_not_shown_or_before_the_first_frame_is_no_frame() -> None:
     index = index_of(packet(0), packet(1), packet(2, flags=KEY | DISCARD), packet(3))
 
-    assert index.timeline(first_pts=1).ticks == [0, 2]
+    assert list(index.timeline(first_pts=1).ticks) == [0, 2]
+
+
+@pytest.mark.parametrize("order", [lambda place: place ^ 15, lambda place: -place], ids=["a little", "backwards"])
+def test_a_timeline_of_many_packets_is_in_order_however_they_lie(order: Callable[[int], int]) -> None:
+    times = [order(place) + 20_000 for place in range(20_000)]
+    index = index_of(*(packet(time) for time in times))
+
+    timeline = index.timeline(first_pts=min(times))
+
+    assert [timeline.first_pts + ticks for ticks in timeline.ticks] == sorted(times)
+    assert [times[number] for number in timeline.packets] == sorted(times)
+
+
+def test_packets_of_one_time_stay_in_the_order_of_the_file() -> None:
+    index = index_of(*(packet(number // 100 * 100) for number in range(10_000)))
+
+    assert list(index.timeline(first_pts=0).packets) == list(range(10_000))
+
+
+def test_an_hour_takes_little_memory_to_put_in_order() -> None:
+    count = 108_000
+    index = index_of(*(packet(number ^ 7) for number in range(count)))
+    stored = index.to_bytes()
+    tracemalloc.start()
+    try:
+        PacketIndex.from_bytes(stored).timeline(first_pts=0)
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most_bytes / count < 100
 
 
 @pytest.mark.parametrize(
@@ -125,7 +158,7 @@ def test_the_index_lets_expect_what_is_decoded(name: str, how: dict[str, Any], d
 
     frames = take(clip, {"mode": "all"}).frames
 
-    assert [row["pts"] - facts.first_pts for row in frames] == timeline.ticks
+    assert [row["pts"] - facts.first_pts for row in frames] == list(timeline.ticks)
     assert [row["key_frame"] for row in frames] == timeline.key_frames
     assert timeline.time_base == facts.time_base
 
