@@ -46,6 +46,10 @@ class Rules(Protocol):
         """Merge ours into what is there; a sentence each."""
         ...
 
+    def unfinished_go(self, place: Place) -> bool:
+        """Whether the store removes unfinished uploads by itself, by our rule or another."""
+        ...
+
 
 def rules_of(settings: Settings) -> tuple[Rules, Place]:
     """The rules for the store that STORAGE_URL names."""
@@ -64,11 +68,20 @@ def rules_of(settings: Settings) -> tuple[Rules, Place]:
     )
 
 
+def unfinished_stay(settings: Settings) -> bool:
+    """Whether what killed writers leave stays for good: obstore can neither list nor abort what it did not begin, so
+    that a rule of the bucket is all there is."""
+    if urlsplit(settings.storage_url).scheme == "file":
+        return False
+    of_cloud, place = rules_of(settings)
+    return not of_cloud.unfinished_go(place)
+
+
 def key_of(*variables: str) -> tuple[str, ...]:
     """What these variables hold; all of them are needed."""
     values = tuple(os.environ.get(variable, "") for variable in variables)
     if not all(values):
-        raise Invalid(f"Rules are applied with a key: set {' and '.join(variables)}, or run what `show` says.")
+        raise Invalid(f"Rules are read and applied with a key: set {' and '.join(variables)}, or run what `show` says.")
     return values
 
 

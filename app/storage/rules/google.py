@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,7 @@ gcloud storage buckets update gs://{place.bucket} --cors-file=cors.json --lifecy
 
 def apply(place: Place) -> Iterator[str]:
     """Both in one request, which fails if the bucket was changed after it was read."""
-    url = f"{(place.endpoint or HOST).rstrip('/')}/storage/v1/b/{place.bucket}"
-    headers = {"Authorization": f"Bearer {_token()}"}
-    fields = {"fields": "cors,lifecycle,metageneration"}
-    bucket = send(httpx2.Request("GET", url, params=fields, headers=headers)).json()
+    bucket = send(_request(place, "GET")).json()
     of_cors, of_lifecycle = bucket.get("cors", []), bucket.get("lifecycle", {}).get("rule", [])
     changed: dict[str, Any] = {}
     if cors(place) not in of_cors:
@@ -57,11 +54,28 @@ def apply(place: Place) -> Iterator[str]:
     if lifecycle(place) not in of_lifecycle:
         changed["lifecycle"] = {"rule": [*of_lifecycle, lifecycle(place)]}
     if changed:
-        unless_changed = {"ifMetagenerationMatch": bucket["metageneration"], **fields}
-        send(httpx2.Request("PATCH", url, params=unless_changed, headers=headers, json=changed))
+        send(_request(place, "PATCH", json=changed, params={"ifMetagenerationMatch": bucket["metageneration"]}))
     for name, others in (("cors", of_cors), ("lifecycle", of_lifecycle)):
         kept = len(others) - (name not in changed)
         yield f"{name}: {'added' if name in changed else 'is there'}, beside {kept} others"
+
+
+def unfinished_go(place: Place) -> bool:
+    """By a rule that asks for nothing but age and place."""
+    rules = send(_request(place, "GET")).json().get("lifecycle", {}).get("rule", [])
+    return any(
+        rule["action"]["type"] == "AbortIncompleteMultipartUpload"
+        and set(rule["condition"]) <= {"age", "matchesPrefix"}
+        and place.folder.startswith(tuple(rule["condition"].get("matchesPrefix", [""])))
+        for rule in rules
+    )
+
+
+def _request(place: Place, method: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> httpx2.Request:
+    url = f"{(place.endpoint or HOST).rstrip('/')}/storage/v1/b/{place.bucket}"
+    asked = {"fields": "cors,lifecycle,metageneration", **(params or {})}
+    headers = {"Authorization": f"Bearer {_token()}"}
+    return httpx2.Request(method, url, params=asked, headers=headers, json=json)
 
 
 def _token() -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 
+import httpx2
 import pytest
 from sqlalchemy import update
 
@@ -10,7 +11,7 @@ from app.accounts.models import User
 from app.database import new_id, open_session
 from app.extractions.models import Extraction
 from app.settings import get_settings
-from app.storage import Storage, get_storage
+from app.storage import Storage, get_storage, rules
 from app.videos import lifecycle as videos
 from app.videos import upload_lifecycle as uploads
 from app.videos.models import Video
@@ -32,6 +33,9 @@ def storage(
     with double.reached(**{"STORAGE_URL": environment["STORAGE_URL"], **of_s3}):
         get_settings.cache_clear()
         get_storage.cache_clear()
+        if request.param == "moto":
+            of_cloud, place = rules.rules_of(get_settings())
+            [*of_cloud.apply(place)]
         yield get_storage()
     get_settings.cache_clear()
     get_storage.cache_clear()
@@ -112,3 +116,26 @@ def test_other_bytes_are_found_only_by_reading_them(admin, storage: Storage, eve
         f"other content  {everything['video']}",
         f"other content  {everything['archive']}",
     ]
+
+
+@pytest.mark.parametrize("storage", ["moto"], indirect=True)
+@pytest.mark.usefixtures("everything")
+def test_a_bucket_that_keeps_unfinished_uploads_for_good_is_told(admin, stores: Callable[[str], Double]):
+    address = f"http://127.0.0.1:{stores('moto').port}/frames?lifecycle"
+    httpx2.delete(address).raise_for_status()
+    without = admin("verify")
+    admin("storage-rules", "apply")
+    again = admin("verify")
+
+    assert (without.exit_code, again.exit_code) == (1, 0)
+    assert without.stdout == "no rule  unfinished uploads stay for good: storage-rules apply\n"
+
+
+@pytest.mark.parametrize("storage", ["moto"], indirect=True)
+@pytest.mark.usefixtures("everything")
+def test_who_may_not_ask_for_the_rules_is_told_that_they_are_not_known(admin, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    done = admin("verify")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Not known: whether the bucket removes unfinished uploads." in done.stderr

@@ -1,8 +1,10 @@
 """What a bucket does by itself: our rules are shown, and added to those of others, once."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import boto3
@@ -12,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from app.admin.__main__ import app
 from app.settings import get_settings
-from app.storage.rules import google
+from app.storage.rules import google, unfinished_stay
 from tests.stores.doubles import Double
 
 Stores = Callable[[str], Double]
@@ -32,6 +34,11 @@ class Ours:
         with self.double.reached(**settings):
             get_settings.cache_clear()
             return CliRunner().invoke(app, ["storage-rules", verb])
+
+    def keeps_unfinished(self, **more: str) -> bool:
+        with self.double.reached(STORAGE_URL=f"{self.double.url}/ours", **more):
+            get_settings.cache_clear()
+            return unfinished_stay(get_settings())
 
     def apply(self, **more: str) -> list[str]:
         done = self.run("apply", **more)
@@ -137,6 +144,93 @@ def test_google_gets_ours_beside_what_it_has_and_once(ours: Callable[[str], Ours
         },
     ]
     assert _files(ours("google").run("show").stdout)["cors.json"] == [kept["cors"][1]]
+
+
+ABORT = {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "stay"),
+    [
+        ({**OTHERS_LIFECYCLE}, True),
+        ({**ABORT, "Filter": {"Prefix": "others/"}}, True),
+        ({**ABORT, "Filter": {"Prefix": ""}, "Status": "Disabled"}, True),
+        ({**ABORT, "Filter": {"Prefix": ""}}, False),
+        ({**ABORT, "Filter": {"Prefix": "ours/"}}, False),
+        ({**ABORT, "Prefix": "ou"}, False),
+    ],
+)
+def test_whether_an_s3_removes_unfinished_uploads_is_known(
+    ours: Callable[[str], Ours], bucket: Any, rule: dict[str, Any], stay: bool
+):
+    bucket.put_bucket_lifecycle_configuration(
+        Bucket="frames", LifecycleConfiguration={"Rules": [{"ID": "others", **rule}]}
+    )
+    before = ours("moto").keeps_unfinished()
+    ours("moto").apply()
+
+    assert before == stay
+    assert not ours("moto").keeps_unfinished()
+
+
+@pytest.mark.parametrize(
+    ("action", "condition", "stay"),
+    [
+        ("Delete", {"age": 9}, True),
+        ("AbortIncompleteMultipartUpload", {"age": 9, "matchesPrefix": ["others/"]}, True),
+        ("AbortIncompleteMultipartUpload", {"age": 9, "matchesSuffix": [".zip"]}, True),
+        ("AbortIncompleteMultipartUpload", {"age": 9}, False),
+        ("AbortIncompleteMultipartUpload", {"age": 9, "matchesPrefix": ["others/", "ours/"]}, False),
+    ],
+)
+def test_whether_google_removes_unfinished_uploads_is_known(
+    ours: Callable[[str], Ours], action: str, condition: dict[str, Any], stay: bool
+):
+    double = ours("google").double
+    with double.reached():
+        headers = {"Authorization": f"Bearer {google._token()}"}
+    rules = {"lifecycle": {"rule": [{"action": {"type": action}, "condition": condition}]}}
+    url = f"http://127.0.0.1:{double.port}/storage/v1/b/frames"
+    httpx2.patch(url, json=rules, headers=headers).raise_for_status()
+    before = ours("google").keeps_unfinished()
+    ours("google").apply()
+
+    assert before == stay
+    assert not ours("google").keeps_unfinished()
+
+
+def test_azure_and_files_of_this_machine_keep_nothing_unfinished(ours: Callable[[str], Ours]):
+    assert not ours("azurite").keeps_unfinished(AZURE_STORAGE_ACCOUNT_KEY="")
+    with ours("azurite").double.reached(STORAGE_URL="file:///objects"):
+        get_settings.cache_clear()
+        assert not unfinished_stay(get_settings())
+
+
+class MinIO(BaseHTTPRequestHandler):
+    """It takes rules for unfinished uploads and forgets them."""
+
+    server_version, sys_version = "MinIO", ""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(404 if self.command == "GET" else 200)
+        self.end_headers()
+
+    do_PUT = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def test_a_minio_needs_no_rule_and_would_keep_none(ours: Callable[[str], Ours]):
+    with HTTPServer(("127.0.0.1", 0), MinIO) as minio:
+        threading.Thread(target=minio.serve_forever, daemon=True).start()
+        reached = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{minio.server_port}"}
+        told, keeps = ours("moto").apply(**reached), ours("moto").keeps_unfinished(**reached)
+        minio.shutdown()
+
+    assert told[1] == "lifecycle: none is needed, MinIO removes unfinished uploads after a day"
+    assert not keeps
 
 
 def test_azure_lets_the_page_in_beside_others_and_once(ours: Callable[[str], Ours]):
