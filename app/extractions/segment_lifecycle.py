@@ -30,6 +30,8 @@ TRIES: Mapping[Cause, int] = MappingProxyType({Cause.CRASH: 2, Cause.INFRA: 10})
 LOSSES = 5
 """Leases that may run out before a segment is given up: whatever kills its workers, it is not by chance."""
 LONGEST_PAUSE_SECONDS = 300.0
+LONGEST_ASKED_PAUSE = timedelta(hours=1)
+"""A store that asks to be left alone for longer is asked again sooner, for it may have said nonsense."""
 
 
 def claim_segment(session: Session, *, worker: str) -> Claim | None:
@@ -75,7 +77,7 @@ def give_back(session: Session, claim: Claim) -> None:
     after_commit(session, metrics.recoveries.labels("given back").inc)
 
 
-def fail(session: Session, claim: Claim, *, code: str, message: str) -> None:
+def fail(session: Session, claim: Claim, *, code: str, message: str, pause_at_least: timedelta = timedelta(0)) -> None:
     """The attempt failed: try again later where that may help, else give the extraction up."""
     hold_extraction(session, claim)
     cause = CODES[code].cause
@@ -91,7 +93,7 @@ def fail(session: Session, claim: Claim, *, code: str, message: str) -> None:
                 status=Status.PENDING,
                 lease_expires_at=None,
                 worker=None,
-                not_before=func.now() + _pause(failures),
+                not_before=func.now() + max(_pause(failures), min(pause_at_least, LONGEST_ASKED_PAUSE)),
                 **{counter.key: failures + 1},
             )
             after_commit(session, lambda: task_queue.ring(task_queue.SEGMENT_TASK))

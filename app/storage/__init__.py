@@ -30,6 +30,11 @@ class StorageUnavailable(Unavailable):
     code = "STORAGE_UNAVAILABLE"
 
 
+# What is told of it is the same; whoever could do all of it once more may do so at once.
+class StorageInterrupted(StorageUnavailable):
+    """The storage does not answer; try again in a moment."""
+
+
 REPLACED = "The object was replaced while it was read."
 
 
@@ -141,6 +146,15 @@ class Storage(ObjectSource, ObjectSink, Protocol):
         check_key(prefix.removesuffix("/"))
         for key in self.list(prefix):
             self.delete(key)
+
+    @property
+    def patient(self) -> "Storage":
+        """The same store for work that an error would cost: it outlasts a minute's trouble, for which no user waits."""
+        return self
+
+    def asked_pause(self) -> datetime.timedelta:
+        """For how long a store that refused us just now asks to be left alone."""
+        return datetime.timedelta(0)
 
     def answers(self) -> None:
         """Ask the store something that costs little; raises what keeps it from answering."""

@@ -2,9 +2,11 @@
 
 import datetime
 import re
+import time
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,12 +25,13 @@ from app.storage import (
     ObjectWriter,
     SignedUrl,
     Storage,
+    StorageInterrupted,
     StorageUnavailable,
     check_key,
     landings,
 )
 from app.storage.attachments import attachment
-from app.storage.credentials import clouds_store, link_longest, signing_endpoint
+from app.storage.credentials import PATIENT, clouds_store, link_longest, signing_endpoint
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta, WritableFile
@@ -43,16 +46,18 @@ READ_BYTES = 256 * 1024
 PART_BYTES = 8 * 2**20
 PARTS_AT_ONCE = 2
 FETCH_SECONDS = 10.0
+# Shorter than any patience that is spent.
+INTERRUPTION_SECONDS = 10.0
 
 
 def open_cloud_storage(settings: Settings) -> "CloudStorage":
     """The store of a `gs:`, `s3:` or `az:` URL."""
-    store = clouds_store(settings.storage_url)
     signer = clouds_store(
         settings.storage_url, endpoint=settings.storage_public_url or signing_endpoint(settings.storage_url)
     )
     return CloudStorage(
-        store,
+        clouds_store(settings.storage_url),
+        patient_store=clouds_store(settings.storage_url, retry=PATIENT),
         signer=signer,
         name=settings.storage_url,
         link_longest=link_longest(settings.storage_url),
@@ -67,12 +72,14 @@ class CloudStorage(Storage):
         self,
         store: CloudStore,
         *,
+        patient_store: CloudStore,
         signer: CloudStore,
         name: str,
         link_longest: datetime.timedelta,
         public_url: str = "",
     ) -> None:
         self._store = store
+        self._patient_store = patient_store
         self._signer = signer
         self._name = name
         self._link_longest = link_longest
@@ -178,6 +185,26 @@ class CloudStorage(Storage):
         with suppress(FileNotFoundError):
             self.stat("health/nothing")
 
+    @cached_property
+    def patient(self) -> Storage:
+        return CloudStorage(
+            self._patient_store,
+            patient_store=self._patient_store,
+            signer=self._signer,
+            name=self._name,
+            link_longest=self._link_longest,
+            public_url=self._public_url,
+        )
+
+    def asked_pause(self) -> datetime.timedelta:
+        # obstore does not tell what came with an error; so one request of ours asks once more.
+        try:
+            url = obstore.sign(self._signer, "GET", "health/nothing", datetime.timedelta(minutes=1))
+            answer = httpx2.get(url, timeout=FETCH_SECONDS)
+        except (BaseError, OSError, httpx2.HTTPError):
+            return datetime.timedelta(0)
+        return datetime.timedelta(seconds=landings.asked_pause_seconds(answer) or 0)
+
     def check(self) -> None:
         """Prove that objects can be written, read, fetched by their links and deleted; the error says what can't."""
         key = f"health/{uuid.uuid4()}"
@@ -203,36 +230,51 @@ class CloudStorage(Storage):
 
     def _chunks(self, key: str, *, start: int, length: int | None, etag: str | None) -> Generator[bytes, None, None]:
         check_key(key)
-        chunks = self._stream(key, start=start, length=length, etag=etag)
+        end = None if length is None else start + length
+        chunks, etag = self._stream(key, start=start, end=end, etag=etag)
         yield b""
+        resumed_at = start
         while chunks is not None:
-            with _told():
-                chunk = next(chunks, None)
+            try:
+                with _told():
+                    chunk = next(chunks, None)
+            except StorageUnavailable:
+                # obstore counts tries and seconds from the beginning of a stream, so that it gives a long one up at the
+                # first cut. As long as bytes come, that is no reason to.
+                if start == resumed_at:
+                    raise
+                chunks, etag = self._stream(key, start=start, end=end, etag=etag)
+                resumed_at = start
+                continue
             if chunk is None:
                 return
+            start += len(chunk)
             yield bytes(chunk)
 
-    def _stream(self, key: str, *, start: int, length: int | None, etag: str | None) -> Iterator[Any] | None:
-        """The bytes as they come; None where an object that is there has none in this range."""
-        if length == 0:
+    def _stream(
+        self, key: str, *, start: int, end: int | None, etag: str | None
+    ) -> tuple[Iterator[Any] | None, str | None]:
+        """The bytes as they come, and the etag of what they are of; none where an object that is there has none in this
+        range."""
+        if start == end:
             self.stat(key)
-            return None
+            return None, etag
         with _told():
             try:
-                answer = self._get(key, start=start, length=length)
+                answer = self._get(key, start=start, end=end)
                 # Said by each answer, so that no store need know how to be asked for this very object only.
                 if etag is not None and etag != _etag(answer.meta):
                     raise StorageUnavailable(REPLACED)
-                return iter(answer.stream(min_chunk_size=READ_BYTES))
+                return iter(answer.stream(min_chunk_size=READ_BYTES)), _etag(answer.meta)
             except BaseError:
                 # Stores refuse a range behind the end, which is an empty one here.
                 if start and start >= obstore.head(self._store, key)["size"]:
-                    return None
+                    return None, etag
                 raise
 
-    def _get(self, key: str, *, start: int, length: int | None) -> "GetResult":
-        if length is not None:
-            return obstore.get(self._store, key, options={"range": (start, start + length)})
+    def _get(self, key: str, *, start: int, end: int | None) -> "GetResult":
+        if end is not None:
+            return obstore.get(self._store, key, options={"range": (start, end)})
         if start:
             return obstore.get(self._store, key, options={"range": {"offset": start}})
         return obstore.get(self._store, key)
@@ -257,13 +299,17 @@ def _etag(facts: "ObjectMeta") -> str:
 @contextmanager
 def _told() -> Iterator[None]:
     """What the store says, in the storage's words."""
+    began = time.monotonic()
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(_reason(error)) from None
     except (BaseError, OSError) as error:
         logger.warning("storage failed", reason=_reason(error))
-        raise StorageUnavailable from error
+        # What obstore does not ask for again, such as an answer that came by half, fails at once. All else has had its
+        # time.
+        is_quick = time.monotonic() - began < INTERRUPTION_SECONDS
+        raise (StorageInterrupted if is_quick else StorageUnavailable) from error
 
 
 @contextmanager

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # A request that stands still for so long is tried again. The whole of one may take as long as bytes come.
 STILL = datetime.timedelta(seconds=30)
-# Each pause is drawn between the first one and `base` times the last: about 24 s in all. obstore does not read
-# Retry-After: with a store that throttles, these pauses are all the patience there is.
+# Each pause is drawn between the first one and `base` times the last: about 24 s in all, for a user waits. obstore does
+# not read Retry-After: with a store that throttles, these pauses are all the patience there is.
 RETRY: "RetryConfig" = {
     "max_retries": 12,
     "backoff": {
@@ -25,10 +25,12 @@ RETRY: "RetryConfig" = {
         "max_backoff": datetime.timedelta(seconds=5),
         "base": 3,
     },
-    # More than STILL, so that what stood still is asked for again. A user waits, or a lease is held: what is away for
-    # longer is tried again by them.
+    # More than STILL, so that what stood still is asked for again.
     "retry_timeout": datetime.timedelta(seconds=45),
 }
+# Where nobody waits, but work would be lost: as often as that takes, with the same pauses, until this has passed. A
+# decoder gives up on a range after a minute.
+PATIENT: "RetryConfig" = {**RETRY, "max_retries": 1000, "retry_timeout": datetime.timedelta(seconds=55)}
 
 ENDPOINTS = {
     "gs": ("GOOGLE_BASE_URL",),
@@ -44,7 +46,9 @@ GOOGLE_KEYLESS = datetime.timedelta(hours=12)
 AWS_SESSION = datetime.timedelta(hours=1)
 
 
-def clouds_store(url: str, *, endpoint: str | None = None) -> GCSStore | S3Store | AzureStore:
+def clouds_store(
+    url: str, *, endpoint: str | None = None, retry: "RetryConfig" = RETRY
+) -> GCSStore | S3Store | AzureStore:
     """The store that a URL names; `endpoint` in place of the one of the environment."""
     parts = urlsplit(url)
     prefix = parts.path.strip("/")
@@ -66,12 +70,12 @@ def clouds_store(url: str, *, endpoint: str | None = None) -> GCSStore | S3Store
     name, folder = parts.netloc, prefix or None
     if parts.scheme == "gs":
         google: GCSConfig = {"base_url": endpoint} if endpoint else {}
-        return GCSStore(name, prefix=folder, config=google, client_options=client, retry_config=RETRY)
+        return GCSStore(name, prefix=folder, config=google, client_options=client, retry_config=retry)
     if parts.scheme == "s3":
         aws: S3Config = {"endpoint": endpoint} if endpoint else {}
-        return S3Store(name, prefix=folder, config=aws, client_options=client, retry_config=RETRY)
+        return S3Store(name, prefix=folder, config=aws, client_options=client, retry_config=retry)
     azure: AzureConfig = {"endpoint": endpoint} if endpoint else {}
-    return AzureStore(name, prefix=folder, config=azure, client_options=client, retry_config=RETRY)
+    return AzureStore(name, prefix=folder, config=azure, client_options=client, retry_config=retry)
 
 
 def signing_endpoint(url: str) -> str | None:

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ GOOGLE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 TOKEN_SECONDS = 300
 ANSWER_SECONDS = 10.0
 CONTENT_TYPE = "application/octet-stream"
+REFUSED_FOR_NOW = frozenset({429, 503})
 # A session that is over answers so: ended by a client (499), or not there any more.
 ENDED = frozenset({204, 404, 410, 499})
 
@@ -45,7 +47,10 @@ def open_session(
     }
     answer = _send("POST", f"{endpoint}/{bucket}/{path}", headers)
     if answer.status_code != 201:
-        raise StorageUnavailable(f"The storage began no resumable upload: it answered {answer.status_code}.")
+        raise StorageUnavailable(
+            f"The storage began no resumable upload: it answered {answer.status_code}.",
+            retry_after_seconds=asked_pause_seconds(answer),
+        )
     place = urlsplit(answer.headers["Location"])
     if public_url:
         public = urlsplit(public_url)
@@ -64,6 +69,13 @@ def end_session(url: str) -> None:
     # Nor to one that has made its object.
     if answer.status_code not in ENDED and not answer.is_success:
         raise StorageUnavailable
+
+
+def asked_pause_seconds(answer: httpx2.Response) -> int | None:
+    """For how long a store that refused asks to be left alone. None says it by a date."""
+    asked = answer.headers.get("Retry-After", "")
+    is_refused = answer.status_code in REFUSED_FOR_NOW
+    return int(asked) if is_refused and re.fullmatch("[0-9]{1,6}", asked) else None
 
 
 def _send(method: str, url: str, headers: dict[str, str]) -> httpx2.Response:

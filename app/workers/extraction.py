@@ -60,7 +60,7 @@ def work_on_next_segment(*, stopping: threading.Event) -> bool:
     ):
         logger.info("segment claimed", step=claim.step)
         with Lease(claim, stopping=stopping) as lease:
-            how = _work_and_tell(lease, get_storage())
+            how = _work_and_tell(lease, get_storage().patient)
     metrics.segment_seconds.labels(claim.step, how).observe(time.monotonic() - began)
     return True
 
@@ -90,7 +90,8 @@ def _work_and_tell(lease: Lease, storage: Storage) -> Literal["done", "lost", "g
         told = error if isinstance(error, FotogramaError) else StorageUnavailable(detail=str(error))
         logger.warning("segment failed", code=told.code.name, detail=told.detail)
         count_failure(told)
-        outcome.fail(lease, told)
+        asked = storage.asked_pause() if told.code.name == "STORAGE_UNAVAILABLE" else None
+        outcome.fail(lease, told, pause_at_least=asked)
         return "failed"
     except Exception as error:
         # A mistake of ours: counted like a machine's, so that a mended release finds the work still there.

@@ -1,6 +1,7 @@
 """Making the archive: the entries of all segments, copied one behind the other."""
 
 import hashlib
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.database import open_session
 from app.extractions import lifecycle, results, tasks, work_lifecycle
 from app.extractions.results import Origin, Rows
 from app.extractions.tasks import FinishedFrames, Task
-from app.storage import Storage
+from app.storage import Storage, StorageInterrupted
 from app.workers import outcome
 from app.workers.lease import Lease
 from fotograma import extraction
@@ -21,6 +22,9 @@ from fotograma.manifest import Row
 from fotograma.plan import Plan
 
 logger = structlog.get_logger()
+
+# Before an archive is begun again. What fails once more then counts as an attempt.
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 
 
 def join(lease: Lease, storage: Storage) -> None:
@@ -45,7 +49,29 @@ def write_archive(
     *,
     source: dict[str, Any] | None = None,
 ) -> lifecycle.Archive:
-    """Copy the entries of all parts into one archive; `source` where the manifest calls the video by another name."""
+    """Copy the entries of all parts into one archive; `source` where the manifest calls the video by another name.
+
+    What an interruption has broken off is begun again while the lease is held: it costs copying, and no frame is
+    decoded twice.
+    """
+    for pause_seconds in PAUSES_SECONDS:
+        try:
+            return _write_archive(lease, storage, task, parts, source=source)
+        except StorageInterrupted:
+            logger.warning("archive begun again")
+            # Not at the same time as all others that have failed at the same time.
+            lease.wait(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+    return _write_archive(lease, storage, task, parts, source=source)
+
+
+def _write_archive(
+    lease: Lease,
+    storage: Storage,
+    task: Task,
+    parts: Sequence[FinishedFrames],
+    *,
+    source: dict[str, Any] | None,
+) -> lifecycle.Archive:
     place = lease.claim.place
     digest, size_bytes = hashlib.sha256(), 0
     with (

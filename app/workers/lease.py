@@ -14,6 +14,7 @@ from app.extractions import lifecycle, segment_lifecycle
 from app.extractions.claims import Claim
 from app.extractions.errors import LeaseLost
 from app.settings import get_settings
+from fotograma.errors import Cancelled
 
 logger = structlog.get_logger()
 
@@ -55,6 +56,12 @@ class Lease:
         """While the claim ends and another takes its place, no heartbeat asks after the ended one."""
         with self._renewing:
             yield
+
+    def wait(self, seconds: float) -> None:
+        """Stand still for so long; raises `Cancelled` where the work is given up before or meanwhile."""
+        self._worker_stopping.wait(seconds)
+        if self.given_up:
+            raise Cancelled
 
     def on_given_up(self, stop_work: Callable[[], None]) -> None:
         """What stops the work at once; called from the lease's thread."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -74,12 +75,18 @@ def _leave_note(claim: Claim) -> None:
         logger.warning("no note left", error=str(error))
 
 
-def fail(lease: Lease, error: FotogramaError) -> None:
-    """Say why the attempt failed."""
+def fail(lease: Lease, error: FotogramaError, *, pause_at_least: timedelta | None = None) -> None:
+    """Say why the attempt failed; the next one is no sooner than `pause_at_least` from now."""
     try:
         persist(
             lease,
-            lambda session: segment_lifecycle.fail(session, lease.claim, code=error.code.name, message=error.sentence),
+            lambda session: segment_lifecycle.fail(
+                session,
+                lease.claim,
+                code=error.code.name,
+                message=error.sentence,
+                pause_at_least=pause_at_least or timedelta(0),
+            ),
         )
     except LeaseLost:
         logger.warning("lease lost")

@@ -50,7 +50,9 @@ def the_way_is_good_again(faults: Faults) -> Iterator[None]:
 
 def mend(faults: Faults) -> None:
     faults.failing = faults.cut = faults.silent = faults.throttled_until = 0.0
+    faults.cut_up = 0.0
     faults.cut_uploads = None
+    faults.retry_after_seconds = 1
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +72,7 @@ def test_three_requests_of_ten_fail(
 ):
     """With 500 or 503, before or after they were done; answers break off; in full, some are never answered."""
     service.start_workers(2, **QUICK)
-    faults.failing, faults.cut = 0.3, 0.1
+    faults.failing, faults.cut, faults.cut_up = 0.3, 0.1, 0.05
     videos = [person.upload(clip.path, interval=f"{1 + number / 100}") for number in range(30 if in_full else 4)]
     # A request takes 30 s to be given up, for which no person waits.
     faults.silent = 0.02 if in_full else 0
@@ -119,5 +121,25 @@ def test_a_store_that_throttles_is_waited_for(
 
     note("requests refused", faults.faults["throttled"])
     assert faults.faults["throttled"] > 4
+    assert failures_of(service, person) == 0
+    promises.check()
+
+
+@pytest.mark.long
+def test_a_store_that_wants_no_request_for_long_costs_no_attempt(
+    service: Service, person: Person, clip: Clip, faults: Faults, promises: Promises, note: Note
+):
+    """For 40 s it answers each with 503, and to come back in 20 s."""
+    service.start_workers(2, **QUICK)
+    faults.throttled_status, faults.retry_after_seconds = 503, 20
+    videos = [person.upload(clip.path, interval=f"{1 + number / 10}") for number in range(4)]
+    faults.throttled_until = time.monotonic() + 40
+    began = time.monotonic()
+    for video in videos:
+        person.wait_for(video, "COMPLETED", within_seconds=120)
+
+    note("seconds", time.monotonic() - began)
+    note("requests refused", faults.faults["throttled"])
+    assert time.monotonic() - began > 40
     assert failures_of(service, person) == 0
     promises.check()

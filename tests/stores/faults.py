@@ -27,8 +27,12 @@ class Faults:
         self.retry_after_seconds = 1
         self.cut = 0.0
         """Which part of the answers with a body breaks off in its middle."""
+        self.cut_from_bytes = 2
+        """Of which size on answers do that."""
         self.cut_uploads: re.Pattern[str] | None = None
         """Of which requests only half of the body is taken before the connection is lost, by method, path and query."""
+        self.cut_up = 0.0
+        """Of which part of the requests for a change (PUT, POST) half of the body is taken and no answer given."""
         self.silent = 0.0
         """Which part of the requests is taken and never answered."""
         self.throttled_until = 0.0
@@ -86,10 +90,11 @@ class _Request(BaseHTTPRequestHandler):
 
     def _pass_on(self, faults: Faults) -> None:
         size = int(self.headers.get("Content-Length", 0))
-        if faults.cut_uploads and faults.cut_uploads.search(f"{self.command} {self.path}"):
+        is_cut = faults.cut_uploads and faults.cut_uploads.search(f"{self.command} {self.path}")
+        if is_cut or (self.command in {"PUT", "POST"} and faults.strike(faults.cut_up, "cut upload")):
             self.rfile.read(size // 2)
             with faults.lock:
-                faults.faults["cut upload"] += 1
+                faults.faults["cut upload"] += bool(is_cut)
             self.close_connection = True
             return
         body = self.rfile.read(size)
@@ -130,7 +135,7 @@ class _Request(BaseHTTPRequestHandler):
         has_body = self.command != "HEAD"
         self.send_header("Content-Length", str(len(content)) if has_body else answer.getheader("Content-Length", "0"))
         self.end_headers()
-        if has_body and len(content) > 1 and faults.strike(faults.cut, "cut"):
+        if has_body and len(content) >= faults.cut_from_bytes and faults.strike(faults.cut, "cut"):
             content = content[: len(content) // 2]
             self.close_connection = True
         with faults.lock:

@@ -458,3 +458,26 @@ def test_sweeps_ends_cancels_and_deletes_at_once_never_deadlock(user: User, ask)
         assert set(deleted) == {None}
         assert set(ended) <= {None, "LeaseLost", "ExtractionEnded"}
         assert {extraction_of(pair[0]).status for pair in held} <= {Status.CANCELLED, Status.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("asked", "at_least", "at_most"),
+    [
+        (datetime.timedelta(seconds=90), datetime.timedelta(seconds=85), datetime.timedelta(seconds=90)),
+        (datetime.timedelta(days=9), datetime.timedelta(minutes=59), datetime.timedelta(hours=1)),
+        (datetime.timedelta(0), datetime.timedelta(0), datetime.timedelta(seconds=1)),
+    ],
+)
+def test_a_store_is_left_alone_for_as_long_as_it_asks(
+    ask, user, asked: datetime.timedelta, at_least: datetime.timedelta, at_most: datetime.timedelta
+):
+    """Within reason."""
+    held = claim_of(ask(user))
+    before = datetime.datetime.now(datetime.UTC)
+    with open_session() as session:
+        segment_lifecycle.fail(session, held, code="STORAGE_UNAVAILABLE", message="what happened", pause_at_least=asked)
+        session.flush()
+        now = session.scalar(select(func.clock_timestamp()))
+
+    assert at_least < segment_of(held).not_before - before
+    assert segment_of(held).not_before <= now + at_most

@@ -10,6 +10,8 @@ import httpx2
 import pytest
 
 from app.storage import Storage, StorageUnavailable
+from app.storage.clouds import CloudStorage
+from app.storage.credentials import RETRY, clouds_store
 from tests.stores.doubles import Double
 from tests.stores.faults import Faults
 from tests.waiting import wait_until
@@ -116,6 +118,49 @@ def test_an_answer_that_breaks_off_goes_on_where_it_did(storage: Storage, faults
     for start in range(0, len(content), MEGABYTE):
         assert b"".join(storage.read("a", start=start)) == content[start:]
     assert faults.faults["cut"]
+
+
+def open_hasty(double: Double, faults: Faults, *, most_retries: int) -> CloudStorage:
+    """Of which obstore asks for next to nothing again."""
+    with double.reached(AWS_ENDPOINT_URL=f"http://127.0.0.1:{faults.port}"):
+        store = clouds_store(double.new_folder(), retry={**RETRY, "max_retries": most_retries})
+    return CloudStorage(store, patient_store=store, signer=store, name=double.url, link_longest=HOUR)
+
+
+def test_a_long_read_outlasts_more_cuts_than_obstore_does(stores: Stores, faults: Faults):
+    """It counts them from the beginning of a stream, and seconds, too."""
+    hasty = open_hasty(stores("moto"), faults, most_retries=1)
+    content = os.urandom(20 * MEGABYTE)
+    write(hasty, "a", content)
+    faults.cut, faults.cut_from_bytes = 1, MEGABYTE // 2
+
+    assert b"".join(hasty.read("a", start=5)) == content[5:]
+    assert b"".join(hasty.read("a", start=7, length=9 * MEGABYTE)) == content[7 : 7 + 9 * MEGABYTE]
+    assert faults.faults["cut"] > 8
+
+
+def test_a_long_read_goes_on_with_no_other_object(stores: Stores, faults: Faults):
+    hasty = open_hasty(stores("moto"), faults, most_retries=0)
+    write(hasty, "a", bytes(8 * MEGABYTE))
+    faults.cut = 1
+    chunks = hasty.read("a")
+    next(chunks)
+    faults.cut = 0
+    write(hasty, "a", os.urandom(8 * MEGABYTE))
+
+    with pytest.raises(StorageUnavailable, match="replaced"):
+        b"".join(chunks)
+
+
+def test_for_how_long_a_store_asks_to_be_left_alone_is_known(storage: Storage, faults: Faults):
+    asked = {storage.asked_pause()}
+    for status in (429, 503):
+        faults.throttled, faults.throttled_status, faults.retry_after_seconds = 1, status, status
+        asked.add(storage.asked_pause())
+    faults.throttled, faults.throttled_status = 1, 500
+    asked.add(storage.asked_pause())
+
+    assert asked == {datetime.timedelta(0), datetime.timedelta(seconds=429), datetime.timedelta(seconds=503)}
 
 
 @pytest.mark.parametrize("status", [429, 503])

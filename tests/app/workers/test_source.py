@@ -40,6 +40,10 @@ class FarStorage:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kept, name)
 
+    @property
+    def patient(self) -> "FarStorage":
+        return self
+
     def open_descriptor(self, key: str) -> None:
         self._kept.stat(key)
 
