@@ -52,14 +52,14 @@ class Double:
         return re.findall(r"<UploadId>[^<]*", httpx2.get(f"{url}/{BUCKET}?uploads").text)
 
     @contextmanager
-    def reached(self, **more: str) -> Iterator[None]:
+    def reached(self, **more: str) -> Iterator[pytest.MonkeyPatch]:
         """The variables of the environment, while it is opened in this process."""
         with pytest.MonkeyPatch.context() as patch:
             for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
                 patch.delenv(name)
             for name, value in {**self.environment, **more}.items():
                 patch.setenv(name, value)
-            yield
+            yield patch
 
     def open(self, storage_url: str | None = None, **more: str) -> Storage:
         """The storage in this process."""
