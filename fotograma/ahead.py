@@ -35,8 +35,9 @@ FIRST_BYTES = 2**16
 READ_ON_BYTES = 2**20
 # Without a byte, whatever is tried to get it.
 SILENCE_SECONDS = 60.0
-# What is fetched at least when something unforeseen is asked for: as much as FFmpeg reads at a time.
+# What is fetched where only the head of something unforeseen is asked for: as much as FFmpeg reads at a time.
 LEAST_BYTES = 2**18
+HEAD_BYTES = 2**12
 
 Fetch = Callable[[int, int], Generator[bytes, None, None]]
 """The bytes of a video from an offset, so many, in chunks; called on any thread. What it raises, the reader raises."""
@@ -164,8 +165,11 @@ class AheadReader:
         return self._pieces[place].start if place < len(self._pieces) else self.size
 
     def _start_at(self, offset: int, size: int) -> _Piece:
-        """Fetch what was not foreseen, or not so soon; as much as is asked for, if that is more."""
-        end = min(offset + max(self._step_bytes(offset), size), self._next_start(offset))
+        """Fetch what was not foreseen, or not so soon; no more than is asked for, if that is no mere head."""
+        step = self._step_bytes(offset)
+        if step == LEAST_BYTES and size > HEAD_BYTES:
+            step = size
+        end = min(offset + max(step, size), self._next_start(offset))
         return self._start(ByteRange(offset, end), place=None)
 
     def _step_bytes(self, offset: int) -> int:

@@ -3,6 +3,7 @@
 import os
 import threading
 from contextlib import ExitStack, suppress
+from operator import add
 
 import av
 
@@ -10,7 +11,7 @@ from fotograma import sample_table
 from fotograma.errors import FotogramaError
 from fotograma.limits import Limits
 from fotograma.packets import DISCARD, KEY, PacketIndex
-from fotograma.readers import OffsetReader
+from fotograma.readers import READ_MOST_BYTES, OffsetReader
 from fotograma.span_decoder import SpanDecoder, Unfit
 from fotograma.spans import Span, is_regular
 from fotograma.truncation import is_cut_off
@@ -96,6 +97,11 @@ class Decoders:
         if index.pts[number] < index.pts[0]:
             return None
         span = Span(0, number, (number,))
+        if self._reader.is_far:
+            # No more than that: FFmpeg would ask for as much as it has room for.
+            start, end = index.position[0], max(map(add, index.position[: number + 1], index.size[: number + 1]))
+            if 0 <= start < end <= start + READ_MOST_BYTES:
+                self._reader.read_at(start, end - start)
         # What has so few key frames is decoded by threads of the decoder's, whatever the plan.
         keys = sum(flags & KEY for flags in index.flags)
         threads = 1 if self.side_by_side and keys >= self.cores else self.frame_threads

@@ -27,13 +27,14 @@ def make_long_clip(path: Path, *, frames: int) -> Clip:
     return Clip(path, tuple(Fraction(number, 25) for number in range(frames)))
 
 
-def make_noisy_clip(path: Path, *, seconds: int, faststart: bool = False) -> Path:
-    """Pictures of noise with sound, 600 KB a second: one GOP of a second, again and again."""
+def make_noisy_clip(path: Path, *, seconds: int, faststart: bool = False, sound: bool = True) -> Path:
+    """Pictures of noise, 600 KB a second: one GOP of a second, again and again."""
     noise = np.random.default_rng(3).integers(0, 255, (25, 240, 320, 3), dtype=np.uint8)
     with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as output:
         options = {"preset": "ultrafast", "crf": "30", "sc_threshold": "0"}
         pictures = output.add_stream("libx264", rate=25, options=options, width=320, height=240, pix_fmt="yuv420p")
-        sound = output.add_stream("pcm_s16le" if path.suffix == ".mov" else "aac", rate=48_000, layout="mono")
+        codec = "pcm_s16le" if path.suffix == ".mov" else "aac"
+        track = output.add_stream(codec, rate=48_000, layout="mono") if sound else None
         pictures.codec_context.gop_size = 25
         encoded = [
             packet
@@ -48,8 +49,9 @@ def make_noisy_clip(path: Path, *, seconds: int, faststart: bool = False) -> Pat
                 packet.pts, packet.dts = pts + 25 * second, dts + 25 * second
                 packet.time_base = Fraction(1, 25)
                 output.mux(packet)
-            for block in range(second * 48, second * 48 + 47):
+            for block in range(second * 48, second * 48 + 47) if track else ():
                 silence.pts = block * 1024
-                output.mux(sound.encode(silence))
-        output.mux(sound.encode(None))
+                output.mux(track.encode(silence))
+        if track:
+            output.mux(track.encode(None))
     return path
