@@ -47,9 +47,12 @@ def list_videos(
     if search:
         which.append(Video.filename.regexp_match(_whatever_case(search)))
     if status is not None:
-        if status == VideoStatus.COMPLETED:
-            # Most are. Said this way round the database expects so, and looks at the newest until a page is full.
+        if status in (VideoStatus.COMPLETED, VideoStatus.READY):
+            # Most are, of all or of those that nothing was asked of. Said this way round the database expects so, and
+            # looks at the newest until a page is full.
             which.append(queries.video_status.not_in([other for other in VideoStatus if other != status]))
+            if status == VideoStatus.READY:
+                which.append(Video.asked_at.is_(None))
         else:
             # The few others are not looked for among them all.
             which += [queries.video_status == status, Video.id.in_(_perhaps(status, user_id=user_id))]
@@ -69,7 +72,6 @@ def _perhaps(status: VideoStatus, *, user_id: uuid.UUID) -> Select[uuid.UUID] | 
     which = {
         VideoStatus.FAILED: unasked.error_code.is_not(None),
         VideoStatus.PENDING: unasked.probed_at.is_(None),
-        VideoStatus.READY: unasked.asked_at.is_(None),
     }.get(status)
     if which is None:
         return in_state

@@ -102,9 +102,11 @@ class Video(Base):
             "id",
             postgresql_where=text("probed_at IS NULL OR error_code IS NOT NULL"),
         ),
+        # Those that nothing was asked of, as they are listed.
         Index(
             "ix_videos_unasked",
             "user_id",
+            "created_at",
             "id",
             postgresql_where=text("asked_at IS NULL AND deleted_at IS NULL"),
         ),
