@@ -33,7 +33,7 @@ class TokenPair(BaseModel):
 class RefreshRequest(BaseModel):
     """The token that came with the last pair."""
 
-    refresh_token: str
+    refresh_token: str = Field(max_length=200)
 
 
 class Provider(BaseModel):

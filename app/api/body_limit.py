@@ -1,6 +1,7 @@
 """An end to what is read into memory, and to how long that takes."""
 
 import asyncio
+import re
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +11,7 @@ BODY_MAX_BYTES = 4 * 2**20
 # For all of a body, which is mostly a line or two.
 BODY_SECONDS = 25.0
 # These stream into storage, and count and time for themselves.
-STREAMING = ("/videos/upload", "/uploads/")
+STREAMING = re.compile(r"/videos/upload|/uploads/.*")
 
 
 class BodyLimit:
@@ -21,7 +22,7 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(STREAMING):
+        if scope["type"] != "http" or STREAMING.fullmatch(scope["path"]):
             await self.app(scope, receive, send)
             return
 

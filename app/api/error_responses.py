@@ -1,5 +1,6 @@
 """Every refusal as RFC 9457 `application/problem+json`; Starlette finds the handler of a kind through the MRO."""
 
+import json
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from app import errors
@@ -48,6 +50,11 @@ HTTP_CODES = {
 
 # The pool waits 2 s for a connection: whoever was refused finds out sooner than that nothing has changed.
 DATABASE_RETRY_SECONDS = 2
+
+
+# What Python's parser of JSON stumbles over, and the framework wraps without a word; their children mean other things.
+UNREADABLE = (RecursionError, ValueError, UnicodeDecodeError)
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class Problem(BaseModel):
@@ -110,7 +117,16 @@ def problem(
     }
     if field_errors is not None:
         body["errors"] = field_errors
-    return JSONResponse(body, status_code=int(status), headers=headers, media_type="application/problem+json")
+    return _ProblemResponse(body, status_code=int(status), headers=headers)
+
+
+class _ProblemResponse(JSONResponse):
+    """Tells also of what was sent, which may be no valid Unicode."""
+
+    media_type = "application/problem+json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False).encode(errors="replace")
 
 
 def unexpected() -> JSONResponse:
@@ -133,18 +149,31 @@ def _service_error(_: Request, error: Exception) -> JSONResponse:
     return problem(status=status, code=error.code, detail=error.message, headers=headers)
 
 
-def _bad_request(_: Request, error: Exception) -> JSONResponse:
+def _bad_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    if (wanted := _other_kind(request, error.body)) is not None:
+        return problem(
+            status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            code=HTTP_CODES[HTTPStatus.UNSUPPORTED_MEDIA_TYPE],
+            detail=f"Send the body as {wanted}, and say so in Content-Type.",
+        )
     # What was sent is left out: it may be a password, and may not even be valid Unicode.
     field_errors = [{key: field[key] for key in ("loc", "msg", "type")} for field in error.errors()]
     first = field_errors[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or first["loc"][0]
-    return problem(
-        status=HTTPStatus.UNPROCESSABLE_ENTITY,
-        code="INVALID",
-        detail=f"{where}: {first['msg']}",
-        field_errors=field_errors,
-    )
+    detail = f"{where}: {first['msg']}"
+    if first["type"] == "json_invalid":
+        detail = f"The body is no JSON from character {where} on."
+    return problem(status=HTTPStatus.UNPROCESSABLE_ENTITY, code="INVALID", detail=detail, field_errors=field_errors)
+
+
+def _other_kind(request: Request, body: Any) -> str | None:
+    """What the body should have been, where it is of another kind."""
+    if isinstance(body, bytes):
+        # The framework leaves as it came what is not said to be JSON.
+        return "application/json"
+    says_form = request.headers.get("Content-Type", "").lower().startswith(FORMS)
+    return FORMS[0] if isinstance(body, FormData) and not says_form else None
 
 
 def _bad_plan(_: Request, error: Exception) -> JSONResponse:
@@ -156,7 +185,10 @@ def _http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTP_CODES.get(error.status_code, "REFUSED")
     headers = dict(error.headers) if error.headers else None
-    return problem(status=error.status_code, code=code, detail=str(error.detail), headers=headers)
+    detail = str(error.detail)
+    if type(error.__cause__) in UNREADABLE:
+        detail = "The body can't be read: it is nested too deeply, has too long a number or is not UTF-8."
+    return problem(status=error.status_code, code=code, detail=detail, headers=headers)
 
 
 def _unstorable(_: Request, __: Exception) -> JSONResponse:

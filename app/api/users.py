@@ -82,7 +82,7 @@ class UserChange(BaseModel):
         examples=[{"mode": "every", "seconds": 2}],
     )
     password: Password | None = Field(default=None, description="The new one.")
-    current_password: str | None = Field(default=None, description="Needed for a new password.")
+    current_password: str | None = Field(default=None, max_length=1024, description="Needed for a new password.")
 
     @model_validator(mode="after")
     def _password_needs_the_current_one(self) -> "UserChange":
