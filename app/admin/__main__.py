@@ -3,7 +3,7 @@
 import typer
 
 from app import task_queue
-from app.admin import backups, dead_letters, keys, status, storage_rules, users, verification, work
+from app.admin import acts, backups, dead_letters, keys, status, storage_rules, users, verification, work
 from app.database import DATABASE_AWAY
 from app.errors import ServiceError
 
@@ -27,6 +27,7 @@ for command in (
     users.invite,
 ):
     app.command(command.__name__.replace("_", "-"))(command)
+app.command("audit")(acts.audit)
 app.command("status")(status.status)
 app.command("verify")(verification.verify)
 app.command("mend")(work.mend)

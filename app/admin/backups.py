@@ -29,6 +29,7 @@ from sqlalchemy import MetaData, Table
 from app.database import get_engine, open_session
 from app.extractions import mending
 from app.settings import get_settings
+from fotograma.counted import counted
 
 PROJECT = Path(__file__).parents[2]
 HEAD = "backup.json"
@@ -77,7 +78,7 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="Of `back-
     command.upgrade(_alembic(), "head")
     with open_session() as session:
         begun = mending.begin_anew(session)
-    typer.echo(f"{rows} rows of {head['made_at']}; {begun} extractions begin anew", err=True)
+    typer.echo(f"{counted(rows, 'row')} of {head['made_at']}; begun anew: {counted(begun, 'extraction')}", err=True)
 
 
 def _write(output: IO[bytes]) -> None:
@@ -94,7 +95,7 @@ def _write(output: IO[bytes]) -> None:
             "tables": {table.name: _columns(table) for table in tables},
         }
         backup.writestr(HEAD, json.dumps(head, indent=1))
-    typer.echo(f"{rows} rows of {len(tables)} tables", err=True)
+    typer.echo(f"{counted(rows, 'row')} of {counted(len(tables), 'table')}", err=True)
 
 
 @contextmanager

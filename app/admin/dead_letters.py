@@ -7,6 +7,7 @@ import typer
 
 from app.database import open_session
 from app.extractions import dead_letters
+from fotograma.counted import counted
 
 app = typer.Typer(help="Extractions that were given up because machines failed, not videos.", no_args_is_help=True)
 
@@ -19,7 +20,7 @@ def show() -> None:
     for letter in letters:
         when = f"{letter.failed_at:%Y-%m-%d %H:%M:%S}Z"
         typer.echo(f"{letter.extraction_id}  {when}  {letter.code}  {letter.email}  {letter.filename!r}")
-    typer.echo(f"{len(letters)} dead letters", err=True)
+    typer.echo(counted(len(letters), "dead letter"), err=True)
 
 
 @app.command("retry")

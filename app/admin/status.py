@@ -8,6 +8,7 @@ from app.extractions import backlog, dead_letters
 from app.notifications import queries as notifications
 from app.settings import get_settings
 from app.webhooks import queries as webhooks
+from fotograma.counted import counted
 
 
 def status() -> None:
@@ -18,10 +19,10 @@ def status() -> None:
         workers = fleet.present(session)
         letters = len(dead_letters.list_dead_letters(session))
     typer.echo(
-        f"queue         {work.waiting} segments wait, the oldest for {work.oldest_seconds:.0f} s; "
-        f"{work.paused} pause after a failure; {work.running} are worked on"
+        f"queue         {counted(work.waiting, 'segment')} waiting, the oldest for {work.oldest_seconds:.0f} s; "
+        f"{work.paused} pausing after a failure; {work.running} worked on"
     )
-    typer.echo(f"outbox        {mails} mails and {calls} webhook calls are due")
+    typer.echo(f"outbox        {counted(mails, 'mail')} and {counted(calls, 'webhook call')} due")
     for worker in workers:
         layers = ", ".join(
             name if state == "on" else f"{name} OFF ({state})" for name, state in sorted(worker.layers.items())

@@ -12,6 +12,7 @@ from app.accounts.models import User
 from app.accounts.quotas import MOST, NAMES
 from app.database import open_session
 from app.extractions.usage import read_usage
+from fotograma.counted import counted
 
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL")]
 
@@ -28,7 +29,7 @@ def users(search: Annotated[str, typer.Argument(help="Part of the address.")] = 
         count += len(found)
         if before is None:
             break
-    typer.echo(f"{count} accounts", err=True)
+    typer.echo(counted(count, "account"), err=True)
 
 
 def make_admin(email: EmailArgument) -> None:

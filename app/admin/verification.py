@@ -8,6 +8,7 @@ from app.errors import Invalid
 from app.extractions import verification
 from app.settings import get_settings
 from app.storage import StorageUnavailable, get_storage, rules
+from fotograma.counted import counted
 
 
 def verify(
@@ -28,6 +29,6 @@ def verify(
             typer.echo("no rule  unfinished uploads stay for good: storage-rules apply")
     except (Invalid, StorageUnavailable) as error:
         typer.echo(f"Not known: whether the bucket removes unfinished uploads. {error.message}", err=True)
-    typer.echo(f"{findings} findings", err=True)
+    typer.echo(counted(findings, "finding"), err=True)
     if findings:
         raise typer.Exit(1)

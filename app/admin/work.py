@@ -10,6 +10,7 @@ from app.extractions import mending
 from app.notifications import lifecycle as notifications
 from app.storage import get_storage
 from app.workers import maintenance
+from fotograma.counted import counted
 
 
 def requeue(
@@ -21,7 +22,7 @@ def requeue(
     with open_session() as session:
         segments = mending.requeue(session, extraction_id)
         mails = 0 if extraction_id else notifications.hasten(session)
-    typer.echo(f"{segments} segments and {mails} mails are tried now")
+    typer.echo(f"tried now: {counted(segments, 'segment')} and {counted(mails, 'mail')}")
 
 
 def sweep(

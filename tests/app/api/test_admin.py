@@ -171,6 +171,15 @@ def test_operator_does_the_same_on_the_command_line(client: TestClient, user):
         "metrics",
         "flower",
     ]
+    run("disable", user.email)
+    run("enable", user.email)
+    newest = run("audit", "--limit", "2")
+    assert [line.split()[2:] for line in newest.splitlines()] == [
+        ["enabled", user.email, "here"],
+        ["disabled", user.email, "here"],
+    ]
+    assert run("audit", "--user", user.email.upper(), "--limit", "2") == newest
+    assert f"  signed_in             {user.email}  testclient  {{" in run("audit", "--user", str(user.id))
     unknown = subprocess.run(
         [sys.executable, "-m", "app.admin", "disable", guest], capture_output=True, text=True, timeout=60
     )

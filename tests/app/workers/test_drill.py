@@ -95,7 +95,7 @@ def test_yesterdays_database_over_todays_bucket(
 
     assert (made.exit_code, restored.exit_code) == (0, 0)
     assert backup.stat().st_mode & 0o077 == 0
-    assert "1 extractions begin anew" in restored.stderr
+    assert "begun anew: 1 extraction\n" in restored.stderr
     assert f"no object  {deleted_later.video.object_key}" in found.stdout
     assert f"no object  {before.archive_key}" in found.stdout
     assert f"withdrawn  {deleted_later.video.object_key}" in mended.stdout
@@ -145,9 +145,9 @@ def test_requeue_takes_work_from_who_holds_it_and_hastens_what_waits(submit: Sub
     held_back = claim()
     hastened = admin("requeue")
 
-    assert requeued.stdout == "1 segments and 0 mails are tried now\n"
+    assert requeued.stdout == "tried now: 1 segment and 0 mails\n"
     assert held_back is None
-    assert hastened.stdout.startswith("1 segments")
+    assert hastened.stdout.startswith("tried now: 1 segment and ")
     assert claim() is not None
 
 

@@ -1,0 +1,6 @@
+"""A number with its noun."""
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
