@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fotograma import __version__, remote
+from fotograma.counted import counted
 from fotograma.errors import CODES, FotogramaError, PlanError
 from fotograma.extraction import Progress, Summary, extract, probe
 from fotograma.options import (
@@ -45,10 +46,12 @@ from fotograma.options import (
     read_plan,
 )
 from fotograma.plan import Plan
+from fotograma.sinks import writing
 
 app = typer.Typer(
     name="fotograma",
     help="Exact frames out of video.",
+    epilog="Ends with 0: done, 2: wrong usage, 3: no usable video, 4: a limit was hit, 130: stopped, 1: else.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -130,18 +133,25 @@ def extract_command(
             checksums=checksums,
             scores=scores,
         )
-        if len(videos) > 1 and not output.endswith("/"):
+        if output in ("", "-"):
+            raise FotogramaError.of("OUTPUT_REFUSED", "such as frames.zip, or FOLDER/ for files")
+        with writing(Path(output)):
+            is_folder = output.endswith("/") or Path(output).is_dir()
+        if len(videos) > 1 and not is_folder:
             raise PlanError("for several videos, -o must be a folder: end it with /")
     statuses = []
     for video, sink in zip(videos, _sinks(videos, output), strict=True):
+        is_new = False
         try:
             with _told(video.name if len(videos) > 1 else ""), _progress(video.name) as told:
-                if output.endswith("/"):
-                    sink.mkdir(parents=True, exist_ok=True)
+                if is_folder:
+                    is_new = not sink.exists()
+                    with writing(sink):
+                        sink.mkdir(parents=True, exist_ok=True)
                 summary = extract(video, plan, sink=sink, progress=told, jail=not no_jail)
         except typer.Exit as ended:
-            if output.endswith("/"):
-                with suppress(OSError):  # It holds something, of this run or of another.
+            if is_new:
+                with suppress(OSError):  # It holds something of this run.
                     sink.rmdir()
             if ended.exit_code == INTERRUPTED:
                 raise
@@ -210,8 +220,10 @@ def estimate_command(
         print(
             json.dumps({"frames": found.frames, "bytes": found.bytes, "seconds": found.seconds, "times": found.times})
         )
+    elif found.frames is None or found.bytes is None:
+        print(f"the file has no times to tell frames by, only decoding does; about {found.seconds:.1f} s")
     else:
-        print(f"{found.frames} frames, about {found.bytes} bytes, about {found.seconds:.1f} s")
+        print(f"{counted(found.frames, 'frame')}, about {counted(found.bytes, 'byte')}, about {found.seconds:.1f} s")
 
 
 @app.command("doctor")
@@ -271,7 +283,7 @@ def _tell(summary: Summary, *, video: Path, sink: Path, plan: Plan, as_json: boo
         sentence = CODES[warning["code"]].sentence
         print(f"{video.name}: {warning['code']}: {sentence} ({warning['detail']})", file=sys.stderr)
     if not as_json:
-        print(f"{summary.frames} frames, {summary.bytes} bytes: {sink}")
+        print(f"{counted(summary.frames, 'frame')}, {counted(summary.bytes, 'byte')}: {sink}")
         return
     shown = {
         "video": str(video),

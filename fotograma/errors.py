@@ -99,6 +99,16 @@ CODES: Mapping[str, Code] = MappingProxyType(
                 "The decoding process can't be locked in on this machine; `fotograma doctor` says why, and --no-jail"
                 " decodes what you trust.",
             ),
+            Code(
+                "OUTPUT_REFUSED",
+                Cause.USAGE,
+                "Nothing can be written there; name a file in a folder that is there and that you may write to.",
+            ),
+            Code(
+                "OUTPUT_FULL",
+                Cause.INFRA,
+                "There is no room left where the frames go; make some or name another place.",
+            ),
             Code("STORAGE_UNAVAILABLE", Cause.INFRA, "Files can't be read or written just now; try again later."),
             Code(
                 "UPLOAD_CHANGED",

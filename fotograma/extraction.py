@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fotograma import manifest
-from fotograma.archive import Entry, EntryWriter
-from fotograma.errors import FotogramaError, InputError, StorageUnavailable
+from fotograma.archive import EntryWriter
+from fotograma.errors import FotogramaError, InputError
 from fotograma.jail import Jail
 from fotograma.limits import Limits
 from fotograma.manifest import Namer, Row
@@ -19,6 +19,7 @@ from fotograma.plan import Plan
 from fotograma.readers import Source
 from fotograma.records import Facts, Finished, Picture, Warned
 from fotograma.selection import choose
+from fotograma.sinks import keep_source, open_sink
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,24 +80,6 @@ class Summary:
     """Versions of what decoded and encoded."""
 
 
-class FolderSink(EntryWriter):
-    """Writes files into a folder instead of entries into an archive."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(lambda _: None)
-        self._folder = folder
-
-    def add(self, name: str, data: bytes) -> Entry:
-        """Write a file, whole or not at all; an older one of that name is replaced."""
-        part = self._folder / f".{name}.part"
-        try:
-            part.write_bytes(data)
-            part.replace(self._folder / name)
-        finally:
-            part.unlink(missing_ok=True)
-        return super().add(name, data)
-
-
 @dataclass
 class Collected:
     """What came out of the decoder for a range, beside the pictures themselves."""
@@ -138,7 +121,9 @@ def extract(
         FotogramaError: with its row of the table of codes; nothing half-written is left in a ZIP's place.
     """
     limits = limits or Limits()
-    with _open_decoder(source, limits=limits, jail=jail) as decoder, _open_sink(sink) as files:
+    if isinstance(source, Path) and isinstance(sink, Path):
+        keep_source(source, sink=sink)
+    with open_sink(sink) as files, _open_decoder(source, limits=limits, jail=jail) as decoder:
         facts = decoder.probe(stream=plan.stream)
         described = describe(facts, name=name or (source.name if isinstance(source, Path) else ""), size=_size(source))
         total = None if progress is None else expected_frames(plan, facts)
@@ -289,24 +274,6 @@ def _open_decoder(source: Source, *, limits: Limits, jail: bool) -> Iterator[Dec
 
         with OpenDecoder(source, limits=limits) as trusted:
             yield trusted
-
-
-@contextmanager
-def _open_sink(sink: Path | Callable[[bytes], object]) -> Iterator[EntryWriter]:
-    if not isinstance(sink, Path):
-        yield EntryWriter(sink)
-    elif sink.is_dir():
-        yield FolderSink(sink)
-    else:
-        part = sink.with_name(f".{sink.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                yield EntryWriter(file.write)
-            part.replace(sink)
-        except OSError as error:
-            raise StorageUnavailable(detail=f"{sink}: {error.strerror}") from error
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _size(source: Source) -> int:

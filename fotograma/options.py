@@ -77,7 +77,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for eac
 
 def read_plan(modes: dict[str, Any], **rest: Any) -> Plan:
     """The plan that the options say; exactly one mode must be given."""
-    given = {name: value for name, value in modes.items() if value not in (None, False)}
+    # None and False say that an option was not given; 0 was, and is told to be wrong.
+    given = {name: value for name, value in modes.items() if value is not None and value is not False}
     if len(given) != 1:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in modes)
         raise PlanError(f"say which frames by exactly one of {names}")

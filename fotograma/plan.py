@@ -190,7 +190,7 @@ class Plan:
         mode: Mode
         if name == "every" and "fps" in rest:
             _check("seconds" not in rest, "give `seconds` or `fps`, not both")
-            mode = Every.fps(_seconds(rest.pop("fps"), name="fps"))
+            mode = Every.fps(_number(rest.pop("fps"), name="fps"))
         else:
             mode = _from_fields(MODES[name], rest)
         plan: Self = _from_fields(cls, rest, mode=mode)
@@ -241,6 +241,14 @@ def _seconds(value: Any, name: str) -> Seconds:
     return Fraction(str(value))
 
 
+def _number(value: Any, name: str) -> Fraction:
+    """As exact as a time, and none."""
+    try:
+        return _seconds(value, name)
+    except PlanError:
+        raise PlanError(f"`{name}` must be a number such as 25, 0.5 or 30000/1001") from None
+
+
 def _times(value: Any, name: str) -> tuple[Seconds, ...]:
     if not isinstance(value, list):
         raise PlanError(f"`{name}` must be a list of times")
@@ -273,7 +281,7 @@ def _crop(value: Any, name: str) -> Crop:
 
 _PARSERS: Mapping[str, Callable[[Any, str], Any]] = {
     "seconds": _seconds,
-    "threshold": _seconds,
+    "threshold": _number,
     "start": _seconds,
     "end": _seconds,
     "n": _integer,

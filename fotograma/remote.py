@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fotograma.errors import PlanError
+from fotograma import sinks
+from fotograma.counted import counted
+from fotograma.errors import FotogramaError, PlanError
 from fotograma.options import (
     All,
     AsJson,
@@ -58,7 +60,9 @@ def upload_command(
     password: Password,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Wait for the frames, and write their ZIP here."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", dir_okay=False, help="Wait for the frames, and write their ZIP here."
+        ),
     ] = None,
     every: Every = None,
     fps: Fps = None,
@@ -94,6 +98,8 @@ def upload_command(
             "all": all_frames,
         }
         plan = read_plan(modes, format=image_format, quality=quality, width=width, height=height)
+        if output is not None:
+            sinks.check(output)
         with _client(server, email=email, password=password) as client:
             memory = _memory(video, plan, server=server, email=email)
             with _progress(f"sending {video.name}", unit="bytes") as told:
@@ -102,17 +108,19 @@ def upload_command(
                 with _progress("frames", unit="frames") as told:
                     sent = client.wait(sent, told=told)
                 _refuse_failure(sent)
-                with _progress(f"fetching {output.name}", unit="bytes") as told:
+                with _progress(f"fetching {output.name}", unit="bytes") as told, sinks.writing(output):
                     client.download(sent, output, told=told)
     if as_json:
         print(json.dumps(sent))
     elif output is not None:
-        print(f"{sent['frames']} frames, {sent['archive_bytes']} bytes: {output}")
+        print(f"{counted(sent['frames'], 'frame')}, {counted(sent['archive_bytes'], 'byte')}: {output}")
     else:
         print(f"{sent['id']} {sent['status']}")
 
 
 def _client(server: str, *, email: str, password: str) -> "Client":
+    if not server.startswith(("http://", "https://")):
+        raise PlanError(f"--server must be an address such as https://frames.example, and is {server!r}")
     try:
         from fotograma.client import Client
     except ModuleNotFoundError:
@@ -162,7 +170,7 @@ def _told() -> Iterator[None]:
     """Errors become one line."""
     try:
         yield
-    except PlanError as error:
+    except FotogramaError as error:
         print(f"{error.code.name}: {error.sentence}", file=sys.stderr)
         raise typer.Exit(error.code.exit_status) from None
     except OSError as error:
@@ -189,8 +197,8 @@ def _progress(what: str, *, unit: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    counted = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeRemainingColumn())
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -181,6 +181,8 @@ PORTUGUESE = Words(
         "JAIL_INCOMPLETE": (
             "O vídeo não pôde ser decodificado com segurança na máquina que o recebeu; fale com o administrador."
         ),
+        "OUTPUT_REFUSED": "Não dá para gravar ali; escolha um arquivo numa pasta que existe e em que você pode gravar.",
+        "OUTPUT_FULL": "Acabou o espaço onde os fotogramas são gravados; libere espaço ou escolha outro lugar.",
         "STORAGE_UNAVAILABLE": "Os arquivos não podem ser lidos ou gravados agora; tente de novo mais tarde.",
         "UPLOAD_CHANGED": "Os bytes armazenados não são os que foram anunciados e concluídos; envie o vídeo de novo.",
         "IMPORT_REFUSED": "O endereço não dá um arquivo que se possa buscar; dê um que qualquer pessoa consiga baixar.",

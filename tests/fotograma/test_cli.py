@@ -142,11 +142,88 @@ def test_a_limit_ends_with_4_and_one_line(draw: Draw, tmp_path: Path) -> None:
     assert re.fullmatch(r"LIMIT_PIXELS: [A-Z].*\n", told.stderr)
 
 
-def test_where_nothing_can_be_written_it_ends_with_1_and_one_line(draw: Draw, tmp_path: Path) -> None:
-    told = run("extract", draw("a.mp4").path, "--every", "1", "-o", tmp_path / "missing" / "x.zip")
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("missing/x.zip", "there is no folder missing"),
+        ("text.mp4/x.zip", "text.mp4/x.zip: Not a directory"),
+        ("text.mp4/", "text.mp4: File exists"),
+        ("text.mp4", "text.mp4 is the video itself"),
+        ("/proc/x.zip", "/proc/x.zip: No such file or directory"),
+        ("/proc/new/", "/proc/new: No such file or directory"),
+        (f"{'x' * 300}.zip", f"{'x' * 300}.zip: File name too long"),
+        ("-", "such as frames.zip, or FOLDER/ for files"),
+        ("", "such as frames.zip, or FOLDER/ for files"),
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_the_video_is_looked_at(
+    output: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+
+    told = run("extract", "text.mp4", "--every", "1", "-o", output, folder=tmp_path)
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert re.fullmatch(rf"OUTPUT_REFUSED: [A-Z].* \({re.escape(reason)}\)\n", told.stderr)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("text.mp4", "no video")]
+
+
+@pytest.mark.parametrize("output", ["x.zip", "frames/"])
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(output: str, draw: Draw, tmp_path: Path) -> None:
+    clip = draw("large.mkv", size=(1280, 720), frames=3, codec="mjpeg")
+    # No file of this process grows beyond 4 KiB, which is told to it much as a full disk is.
+    words = ["sh", "-c", 'ulimit -f 8 && exec "$@"', "sh", *COMMAND, "extract", clip.path, "--all", "--format", "png"]
+
+    told = subprocess.run(
+        [*map(str, words), "-o", output], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+    )
 
     assert (told.returncode, told.stdout) == (1, "")
-    assert re.fullmatch(r"STORAGE_UNAVAILABLE: .*\n", told.stderr)
+    assert re.fullmatch(r"OUTPUT_FULL: [A-Z].*\n", told.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told_first"),
+    [
+        (["--server", "http://127.0.0.1:9", "-o", "missing/x.zip"], "OUTPUT_REFUSED: "),
+        (["--server", "frames.example"], "BAD_PLAN: --server must be an address such as https://frames.example"),
+    ],
+)
+def test_what_can_not_be_is_told_before_anything_is_sent(words: list[str], told_first: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    who = ["--email", "me@example.com", "--password", "none"]
+
+    told = run("remote", "upload", "a.mp4", "--every", "1", *who, *words, folder=tmp_path)
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(told_first)
+
+
+def test_a_folder_that_was_there_stays_when_nothing_comes(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "frames").mkdir()
+
+    told = run("extract", "text.mp4", "--every", "1", "-o", "frames", folder=tmp_path)
+
+    assert told.returncode == 3
+    assert list((tmp_path / "frames").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--count", "0"], "`n` must be from 1 to 100000"),
+        (["--fps", "fast"], "`fps` must be a number such as 25, 0.5 or 30000/1001"),
+        (["--scenes", "--threshold", "x"], "`threshold` must be a number such as 25, 0.5 or 30000/1001"),
+    ],
+)
+def test_a_plan_that_can_not_be_is_told_in_its_own_words(words: list[str], sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+
+    told = run("extract", "a.mp4", *words, "-o", "x.zip", folder=tmp_path)
+
+    assert (told.returncode, told.stderr) == (2, f"BAD_PLAN: {sentence}\n")
 
 
 def test_an_interrupt_leaves_no_half_written_file(draw: Draw, empty_folder: Path) -> None:

@@ -177,11 +177,12 @@ def test_after_an_error_nothing_is_left_and_the_older_zip_stays(empty_folder: Pa
     assert list(empty_folder.iterdir()) == [target]
 
 
-def test_where_nothing_can_be_written_storage_is_to_blame(draw: Draw, tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_the_place_is_to_blame(draw: Draw, tmp_path: Path) -> None:
     with pytest.raises(FotogramaError) as failed:
         extract(draw("a.mp4").path, Plan.from_json(HALF_SECONDS), sink=tmp_path / "no folder" / "frames.zip")
 
-    assert failed.value.code.name == "STORAGE_UNAVAILABLE"
+    assert failed.value.code.name == "OUTPUT_REFUSED"
+    assert failed.value.detail == f"there is no folder {tmp_path / 'no folder'}"
 
 
 def test_an_error_of_the_sink_ends_it_and_leaves_no_process(draw: Draw) -> None:

@@ -134,6 +134,8 @@ export const en = {
     "The decoder died on this file, which is probably damaged. Convert it and upload that.",
   "failure.JAIL_INCOMPLETE":
     "The machine can’t decode safely just now. Tell the operator, then run it again.",
+  "failure.OUTPUT_REFUSED": "The frames can’t be written where they were to go. Tell the operator.",
+  "failure.OUTPUT_FULL": "There is no room left for the frames. Tell the operator, then run it again.",
   "failure.STORAGE_UNAVAILABLE": "The storage did not answer for a long time. Run it again later.",
   "failure.UPLOAD_CHANGED": "The store holds other bytes than were announced. Upload the video again.",
   "failure.IMPORT_REFUSED":

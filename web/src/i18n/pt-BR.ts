@@ -137,6 +137,10 @@ export const ptBR: Catalogue = {
     "O decodificador caiu neste arquivo, que provavelmente está danificado. Converta-o e envie de novo.",
   "failure.JAIL_INCOMPLETE":
     "A máquina não consegue decodificar com segurança agora. Avise quem opera o serviço e depois rode de novo.",
+  "failure.OUTPUT_REFUSED":
+    "Os fotogramas não podem ser gravados no lugar deles. Avise quem opera o serviço.",
+  "failure.OUTPUT_FULL":
+    "Não há mais espaço para os fotogramas. Avise quem opera o serviço e depois rode de novo.",
   "failure.STORAGE_UNAVAILABLE": "O armazenamento ficou muito tempo sem responder. Rode de novo mais tarde.",
   "failure.UPLOAD_CHANGED": "O armazenamento tem bytes diferentes dos anunciados. Envie o vídeo de novo.",
   "failure.IMPORT_REFUSED":
