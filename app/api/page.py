@@ -259,7 +259,10 @@ def _instead(state: PageState, *, root_path: str) -> Response:
     """What stands where the page will be."""
     english, portuguese = WORDS[state.status]
     again = '<meta http-equiv="refresh" content="2">' if state.status == "building" else ""
-    words = f'<p>{english}</p><p lang="pt-BR">{portuguese}</p><p><a href="{root_path}{DOCS}">API</a></p>'
+    words = f'<p>{english}</p><p lang="pt-BR">{portuguese}</p>'
+    # For whoever runs this, and can do something about it.
+    words += f"<p>{html.escape(state.detail)}</p>" if state.detail else ""
+    words += f'<p><a href="{root_path}{DOCS}">API</a></p>'
     return _plain(words, more_head=again, status=503, headers={"Cache-Control": "no-store"})
 
 

@@ -20,6 +20,7 @@ LOCK = "package-lock.json"
 # The npm and Node of the wheel, which `uv.lock` names: they come first on the path of every part.
 INSTALL = ("npm", "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 BUILD = ("npm", "run", "build")
+NOT_FETCHED = "`npm ci` could not fetch its libraries: is there a network, and does npm know of its proxy?"
 
 
 def folder_for(pages: Path, *, web: Path = WEB) -> Path:
@@ -39,7 +40,7 @@ def build(folder: Path, *, run: Callable[[Part], None], web: Path = WEB) -> None
     try:
         _lay_sources(room, web=web)
         if not _is_installed(room):
-            _try(run, _npm("Page libraries", room, INSTALL), "`npm ci` could not fetch its libraries")
+            _try(run, _npm("Page libraries", room, INSTALL), NOT_FETCHED)
             # npm makes none where nothing is needed.
             (room / LIBRARIES).mkdir(exist_ok=True)
             shutil.copy(room / LOCK, room / LIBRARIES / LOCK)

@@ -180,4 +180,5 @@ def test_what_stands_there_until_the_page_is_built(
 
     assert (waiting.status_code, waiting.headers["Cache-Control"]) == (503, "no-store")
     assert ('http-equiv="refresh"' in waiting.text) == (state == PageState("building"))
+    assert ((state and state.detail) or "") in waiting.text
     assert built.text == INDEX

@@ -91,6 +91,29 @@ def test_a_page_that_can_not_be_built_is_told_and_tried_again(build: Callable[[]
     assert page_folder.state(build()) == PageState("ready")
 
 
+def test_without_a_network_that_is_told(
+    build: Callable[[], Path], web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    lock = json.loads((web / "package-lock.json").read_text())
+    lock["packages"][""]["dependencies"] = {"far-away": "1.0.0"}
+    # Nobody listens there.
+    lock["packages"]["node_modules/far-away"] = {
+        "version": "1.0.0",
+        "resolved": "http://127.0.0.1:9/far-away-1.0.0.tgz",
+    }
+    (web / "package-lock.json").write_text(json.dumps(lock))
+    facts = json.loads((web / "package.json").read_text())
+    (web / "package.json").write_text(json.dumps({**facts, "dependencies": {"far-away": "1.0.0"}}))
+
+    with pytest.raises(StackError, match="could not fetch its libraries: is there a network"):
+        build()
+
+    told = page_folder.state(page.folder_for(tmp_path / "pages", web=web))
+    assert (told.status, told.detail) == ("failed", page.NOT_FETCHED)
+
+
 def test_a_build_that_broke_off_leaves_nothing_in_the_way(build: Callable[[], Path], tmp_path: Path, ran: list[str]):
     folder = build()
     (tmp_path / "pages" / "room" / "dist").mkdir()
