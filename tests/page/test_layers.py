@@ -1,4 +1,5 @@
-"""What is laid over the screens for a moment, and each way to choose frames: for everybody, too."""
+"""What is laid over the screens for a moment, and each way to choose frames: for everybody, too, in both languages and
+themes, on a phone and on a desk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,37 +10,30 @@ from playwright.sync_api import expect
 
 from tests.clips import Clip
 from tests.end_to_end.service import Person
-from tests.page.test_states import SETTLED, sight, window, words
+from tests.page.test_screens import EVERYBODY, Sight
+from tests.page.test_states import check, window, words
 from tests.page.window import Window, choose
 
-__all__ = ["sight", "window", "words"]
+__all__ = ["check", "window", "words"]
 
 MODES = ("every", "count", "at", "scenes", "best", "keyframes", "every_nth", "all")
 
 
-@pytest.fixture
-def look(window: Window, subtests: pytest.Subtests) -> Callable[[str], None]:
-    """`look("what")`: nothing of what is shown keeps anybody out."""
-
-    def look(what: str) -> None:
-        with subtests.test(what):
-            window.page.evaluate(SETTLED)
-            assert "\n".join(window.accessibility_violations()) == ""
-            assert window.overflow_pixels() == 0
-
-    return look
+@pytest.fixture(params=EVERYBODY, ids=lambda sight: f"{sight.locale}-{sight.width}")
+def sight(request: pytest.FixtureRequest) -> Sight:
+    return request.param
 
 
-def test_the_sheet_of_keys(window: Window, look: Callable[[str], None], words: dict[str, str]) -> None:
+def test_the_sheet_of_keys(window: Window, check: Callable[[str], None], words: dict[str, str]) -> None:
     window.page.goto("/")
     expect(window.page.get_by_role("heading", level=1)).to_be_visible()
     window.page.keyboard.press("?")
     expect(window.page.get_by_role("dialog")).to_contain_text(words["keysheet.help"])
-    look("sheet of keys")
+    check("sheet of keys")
 
 
 def test_a_video_that_is_deleted_and_brought_back(
-    window: Window, look: Callable[[str], None], words: dict[str, str], person: Person, short_clip: Clip
+    window: Window, check: Callable[[str], None], words: dict[str, str], person: Person, short_clip: Clip
 ) -> None:
     page = window.page
     person.wait_for(person.upload(short_clip.path, extract="false"), "READY")
@@ -48,16 +42,27 @@ def test_a_video_that_is_deleted_and_brought_back(
     videos = page.get_by_role("article")
     expect(videos).to_have_count(2)
     videos.first.get_by_role("button").last.click()
-    look("what else can be done")
-    page.get_by_role("button", name=words["video.delete"]).click()
+    check("what else can be done")
+    delete = page.get_by_role("button", name=words["video.delete"])
+    delete.click()
     expect(videos).to_have_count(1)
-    look("deleted for now")
-    page.get_by_role("button", name=words["video.undo"]).click()
-    expect(videos).to_have_count(2)
+    check("deleted for now")
+    find = page.get_by_role("searchbox")
+    place = find.bounding_box()
+    for is_wanted_back in (True, False):
+        videos.first.get_by_role("button").last.click()
+        delete.click()
+        expect(videos).to_have_count(0)
+        assert find.bounding_box() == place
+        if is_wanted_back:
+            page.get_by_role("button", name=words["video.undo"]).last.click()
+            expect(videos).to_have_count(1)
+            assert find.bounding_box() == place
+    check("all deleted")
 
 
 def test_a_refused_upload(
-    window: Window, look: Callable[[str], None], person: Person, short_clip: Clip, tmp_path: Path
+    window: Window, check: Callable[[str], None], person: Person, short_clip: Clip, tmp_path: Path
 ) -> None:
     person.wait_for(person.upload(short_clip.path, extract="false"), "READY")
     empty = tmp_path / "empty.mp4"
@@ -65,12 +70,12 @@ def test_a_refused_upload(
     window.page.goto("/")
     choose(window.page, empty)
     expect(window.page.get_by_text("empty.mp4").first).to_be_visible()
-    look("refused")
+    check("refused")
 
 
 def test_each_way_to_choose(
     window: Window,
-    look: Callable[[str], None],
+    check: Callable[[str], None],
     words: dict[str, str],
     person: Person,
     short_clip: Clip,
@@ -80,4 +85,4 @@ def test_each_way_to_choose(
     for mode in MODES:
         window.page.get_by_text(words[f"plan.mode.{mode}"], exact=True).first.click()
         expect(window.page.locator("input[type=radio]:checked")).to_have_count(1)
-        look(mode)
+        check(mode)

@@ -14,12 +14,9 @@ from tests.end_to_end.service import Person, Service
 from tests.long_clips import make_long_clip
 from tests.page.conftest import OpenWindow
 from tests.page.test_screens import SIGHTS, Sight
-from tests.page.window import Window
+from tests.page.window import THEMES, Window
 
 TEXT = re.compile(r'^  "([\w.-]+)":\s+"(.+?)",$', re.MULTILINE)
-# What fades from one colour to another is judged by what it becomes.
-SETTLED = """() => new Promise(requestAnimationFrame).then(() => Promise.all(
-  document.getAnimations().map((animation) => animation.finished.catch(() => undefined))))"""
 EVERY_FIFTH = '{"mode": "every", "seconds": 0.2, "scores": true}'
 
 
@@ -50,10 +47,9 @@ def check(window: Window, subtests: pytest.Subtests) -> Callable[[str], None]:
     """`check("what")`: nothing of what is shown keeps anybody out, whichever the theme."""
 
     def check(what: str) -> None:
-        for theme in ("light", "dark"):
+        for theme in THEMES:
             with subtests.test(f"{what}, {theme}"):
-                window.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-                window.page.evaluate(SETTLED)
+                window.show_theme(theme)
                 assert "\n".join(window.accessibility_violations()) == ""
                 assert window.overflow_pixels() == 0
 

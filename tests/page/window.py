@@ -1,7 +1,7 @@
 """A browser's window, and all it has to complain of."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -22,6 +22,10 @@ new PerformanceObserver((list) => {
 """
 # Less is a line that grew a word, or a list that lost one; ten times as much is what users are said to feel.
 SHIFT_MIN = 0.005
+# What fades from one colour to another is judged by what it becomes.
+SETTLED = """() => new Promise(requestAnimationFrame).then(() => Promise.all(
+  document.getAnimations().map((animation) => animation.finished.catch(() => undefined))))"""
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -55,6 +59,11 @@ class Window:
             "/auth/session", form={"username": person.email, "password": PASSWORD}, headers={"Origin": self.service.url}
         )
         assert answer.ok, answer.text()
+
+    def show_theme(self, theme: Literal["light", "dark"]) -> None:
+        """As if the system had gone over to it just now, and all colours have settled."""
+        self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        self.page.evaluate(SETTLED)
 
     def accessibility_violations(self) -> list[str]:
         """What axe says is wrong with what is shown now."""
