@@ -17,6 +17,7 @@ export function which(plan: PlanJson): string {
   switch (plan.mode) {
     case "every":
       if (plan.fps !== undefined) return t("plan.short.fps", { fps: String(plan.fps) });
+      if (Number(plan.seconds) === 1) return t("plan.short.everySecond");
       return t("plan.short.every", { time: seconds(plan.seconds) });
     case "every_nth":
       return t("plan.short.every_nth", { n: plan.n ?? 1 });
