@@ -58,6 +58,8 @@ class Unfinished:
     size_bytes: int | None = None
     is_new: bool = False
     """Whether nothing may be there before."""
+    origin: str | None = None
+    """Whose pages a session lets in: of the site that it was begun for."""
 
 
 class Refused(Exception):
@@ -95,7 +97,7 @@ class Request(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
+    do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -106,13 +108,15 @@ class Request(BaseHTTPRequestHandler):
         self.query = dict(parse_qsl(url.query, keep_blank_values=True))
         self.name = unquote(url.path).lstrip("/")
         self.body = self._read_body()
+        # Before the session may end.
+        for_pages = self._headers_for_pages()
         try:
             status, headers, content = self._do()
         except Refused as refused:
             text = f"<Error><Code>{refused.code}</Code><Message>{escape(refused.message)}</Message></Error>"
             status, headers, content = refused.status, {"Content-Type": "application/xml"}, text.encode()
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in {**headers, **for_pages}.items():
             self.send_header(name, value)
         if "Content-Length" not in headers:
             self.send_header("Content-Length", str(len(content)))
@@ -134,6 +138,8 @@ class Request(BaseHTTPRequestHandler):
     def _do(self) -> tuple[int, dict[str, str], bytes]:
         if self.name == "-/unfinished":
             return 200, {}, json.dumps([upload.name for upload in self.server.unfinished.values()]).encode()
+        if self.command == "OPTIONS":
+            return 200, {}, b""
         if "upload_id" in self.query:
             # The session's address is its own secret.
             return self._go_on()
@@ -154,6 +160,33 @@ class Request(BaseHTTPRequestHandler):
                 raise Refused(404, "NoSuchKey")
             return 204, {}, b""
         return self._get()
+
+    def _headers_for_pages(self) -> dict[str, str]:
+        """What lets a page of another site in, by the first of the bucket's rules that fits; else nothing does.
+
+        https://cloud.google.com/storage/docs/cross-origin
+        """
+        method = self.headers.get("Access-Control-Request-Method", self.command)
+        wanted = self.headers.get("Access-Control-Request-Headers", "").replace(" ", "").lower().split(",")
+        session = self.server.unfinished.get(self.query.get("upload_id", ""))
+        origin = session.origin if session else self.headers.get("Origin")
+        if "Origin" not in self.headers or origin is None:
+            return {}
+        for rule in self.server.buckets[self.name.partition("/")[0]].get("cors", []):
+            # In these no header stands for several.
+            known = rule.get("responseHeader", [])
+            if not {"*", origin} & set(rule["origin"]) or not {"*", method} & set(rule["method"]):
+                continue
+            if self.command != "OPTIONS":
+                return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ", ".join(known)}
+            if {name for name in wanted if name} <= {name.lower() for name in known}:
+                return {
+                    "Access-Control-Allow-Origin": origin,
+                    "Access-Control-Allow-Methods": ", ".join(rule["method"]),
+                    "Access-Control-Allow-Headers": ", ".join(known),
+                    "Access-Control-Max-Age": str(rule["maxAgeSeconds"]),
+                }
+        return {}
 
     def _check_sender(self) -> dict[str, Any]:
         """What its token claims."""
@@ -307,6 +340,7 @@ class Request(BaseHTTPRequestHandler):
             self._attributes(),
             size_bytes=None if size is None else int(size),
             is_new=self.headers.get("x-goog-if-generation-match") == "0",
+            origin=self.headers.get("Origin"),
         )
         return 201, {"Location": f"http://{self.headers['Host']}{self.path_sent}?upload_id={session}"}, b""
 
