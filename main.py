@@ -54,7 +54,7 @@ from app.api.request_log import RequestLog
 from app.database import get_engine
 from app.logs import set_up_logs
 from app.settings import get_settings
-from app.storage import prove_storage
+from app.storage import get_storage, prove_storage
 
 
 def create_app() -> FastAPI:
@@ -100,7 +100,8 @@ def create_app() -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(tus_headers.TusRequests)
     is_https = settings.public_url.startswith("https:")
-    app.add_middleware(Page, folder=Path(settings.page_folder), is_https=is_https)
+    store_origin = get_storage().landing_origin() if settings.direct_upload else ""
+    app.add_middleware(Page, folder=Path(settings.page_folder), is_https=is_https, store_origin=store_origin)
     app.add_middleware(RequestLog)
     if settings.public_path:
         app.add_middleware(PathPrefix, prefix=settings.public_path)

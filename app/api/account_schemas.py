@@ -41,6 +41,9 @@ class UsageView(BaseModel):
     uploads_today: int = Field(description="Since midnight, UTC.")
     uploads_a_day_max: int = Field(validation_alias=AliasPath("quotas", "uploads_a_day"))
     upload_max_bytes: int = Field(description="Largest upload that is taken.")
+    direct_upload_max_bytes: int = Field(
+        description="Largest one that may go straight into the store, by `POST /videos/upload-url`; 0: none may."
+    )
 
 
 class AuditEntry(BaseModel):

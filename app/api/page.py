@@ -107,9 +107,11 @@ class Asset:
 class Page:
     """Answers for the page what is the page's, and passes on the rest."""
 
-    def __init__(self, app: ASGIApp, *, folder: Path, is_https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, folder: Path, is_https: bool, store_origin: str = "") -> None:
+        """`store_origin`: where the page may send videos to, beside here."""
         self.app = app
         self._folder = folder
+        self._shields = _shields({**POLICY, "connect-src": f"{POLICY['connect-src']} {store_origin}".rstrip()})
         # No browser shall take a refusal, whose words may be a stranger's, for a page.
         self._everywhere = {name: SHIELDS[name] for name in ("X-Content-Type-Options", "Referrer-Policy")}
         if is_https:
@@ -125,7 +127,7 @@ class Page:
         if scope["method"] in ("GET", "HEAD"):
             app = self._answer(scope, is_shared=is_shared, root_path=root_path) or app
             if app is self.app and navigates(Headers(scope=scope)):
-                app = ReadableRefusals(app, index=self._index(root_path), root_path=root_path)
+                app = ReadableRefusals(app, index=self._index(root_path), shields=self._shields, root_path=root_path)
 
         async def send_shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -145,7 +147,7 @@ class Page:
             index = self._index(root_path)
             if index is None:
                 return _instead(page_folder.state(self._folder), root_path=root_path)
-            return _response(index, headers, {"Cache-Control": "no-cache", **_shields(POLICY)})
+            return _response(index, headers, {"Cache-Control": "no-cache", **self._shields})
         name = FILE.fullmatch(scope["path"])
         asset = self._read(scope["path"][1:]) if name else None
         if name is None or asset is None:
@@ -171,9 +173,10 @@ class ReadableRefusals:
     """Says to a person what a problem says to a program: who opens the link of an old mail has no use for JSON. Of an
     address that is nobody's, the page itself says so."""
 
-    def __init__(self, app: ASGIApp, *, index: Asset | None, root_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, index: Asset | None, shields: Mapping[str, str], root_path: str) -> None:
         self.app = app
         self._index = index
+        self._shields = shields
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -197,7 +200,7 @@ class ReadableRefusals:
     def _readable(self, start: Message, problem: bytearray, *, scope: Scope) -> Response:
         # What the router writes once it knows whose an address is.
         if "endpoint" not in scope and self._index:
-            answer = _response(self._index, Headers(scope=scope), {"Cache-Control": "no-store", **_shields(POLICY)})
+            answer = _response(self._index, Headers(scope=scope), {"Cache-Control": "no-store", **self._shields})
             answer.status_code = start["status"]
             return answer
         headers = Headers(raw=start["headers"])

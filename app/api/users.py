@@ -12,12 +12,12 @@ from app import audit
 from app.accounts import errors, lifecycle
 from app.accounts.models import User
 from app.api.account_schemas import AuditPage, UsageView, UserView
-from app.api.dependencies import AccountHolder, CurrentUser, SessionDep, SettingsDep, address_of
+from app.api.dependencies import AccountHolder, CurrentUser, SessionDep, SettingsDep, StorageDep, address_of
 from app.api.error_responses import documented
 from app.api.plans import BadPlan, plan_of_json
 from app.errors import Unauthenticated
+from app.extractions import admission, usage
 from app.extractions import lifecycle as extractions
-from app.extractions import usage
 from app.settings import get_settings
 
 router = APIRouter(prefix="/users", tags=["users"])
@@ -130,11 +130,16 @@ def change_me(session: SessionDep, user: AccountHolder, change: UserChange, requ
 
 
 @router.get("/me/usage", responses=documented(Unauthenticated))
-def read_usage(session: SessionDep, user: CurrentUser, settings: SettingsDep) -> UsageView:
+def read_usage(session: SessionDep, user: CurrentUser, settings: SettingsDep, storage: StorageDep) -> UsageView:
     """What of your share is taken."""
     taken = usage.read_usage(session, user)
     return UsageView.model_validate(
-        {**vars(taken), "quotas": vars(taken.quotas), "upload_max_bytes": settings.upload_max_bytes}
+        {
+            **vars(taken),
+            "quotas": vars(taken.quotas),
+            "upload_max_bytes": settings.upload_max_bytes,
+            "direct_upload_max_bytes": admission.direct_upload_max_bytes(storage),
+        }
     )
 
 

@@ -96,15 +96,22 @@ def take_parts(upload: LockedUpload, parts: Sequence[Part], *, unlock: bool) -> 
             _begin(session, video, plan=None if plan is None else Plan.from_json(plan), may_wait=True)
 
 
+def direct_upload_max_bytes(storage: Storage) -> int:
+    """How large a video may be that goes straight into the store; 0: none may."""
+    settings = get_settings()
+    return min(storage.landing_max_bytes, settings.upload_max_bytes) if settings.direct_upload else 0
+
+
 def begin_direct_upload(
     storage: Storage, *, user_id: uuid.UUID, filename: str, size_bytes: int, sha256: str | None, plan: Plan | None
 ) -> tuple[ResumableUpload, Landing]:
     """Let a client put a video straight into the store, if there will be room for it: that is kept for it."""
-    if not get_settings().direct_upload or not storage.landing_max_bytes:
+    most = direct_upload_max_bytes(storage)
+    if not most:
         raise DirectUploadOff
     if size_bytes > get_settings().upload_max_bytes:
         raise VideoTooLarge
-    if size_bytes > storage.landing_max_bytes:
+    if size_bytes > most:
         raise DirectUploadTooLarge
     with open_session() as session:
         user = _let_in(session, user_id)

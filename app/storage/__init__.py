@@ -133,6 +133,10 @@ class Storage(ObjectSource, ObjectSink, Protocol):
         """How large an object that others put there by themselves may be; 0: nobody but us can."""
         return 0
 
+    def landing_origin(self) -> str:
+        """Where others put it, as browsers name a site; empty: nobody but us can."""
+        return ""
+
     def open_landing(self, key: str, *, size_bytes: int, expires_in: datetime.timedelta, origin: str) -> Landing:
         """Let an object be put there by whoever is told; pages of `origin` too."""
         ...

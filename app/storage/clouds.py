@@ -160,6 +160,15 @@ class CloudStorage(Storage):
     def landing_max_bytes(self) -> int:
         return landings.MAX_BYTES[urlsplit(self._name).scheme]
 
+    def landing_origin(self) -> str:
+        if urlsplit(self._name).scheme == "gs":
+            url = self._public_url or landings.endpoint()
+        else:
+            # Of a link as clients are given them: in some the bucket is a part of the host.
+            with _told():
+                url = obstore.sign(self._signer, "PUT", "health/nothing", datetime.timedelta(minutes=1))
+        return "{0.scheme}://{0.netloc}".format(urlsplit(url))
+
     def open_landing(self, key: str, *, size_bytes: int, expires_in: datetime.timedelta, origin: str) -> Landing:
         check_key(key)
         place = urlsplit(self._name)

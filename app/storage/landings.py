@@ -34,7 +34,6 @@ def open_session(
 
     https://cloud.google.com/storage/docs/performing-resumable-uploads
     """
-    endpoint = (os.environ.get("GOOGLE_BASE_URL") or GOOGLE).rstrip("/")
     headers = {
         "Authorization": f"Bearer {_token()}",
         "Content-Type": CONTENT_TYPE,
@@ -45,7 +44,7 @@ def open_session(
         # The session lets in pages of the origin that it was begun with.
         "Origin": origin,
     }
-    answer = _send("POST", f"{endpoint}/{bucket}/{path}", headers)
+    answer = _send("POST", f"{endpoint()}/{bucket}/{path}", headers)
     if answer.status_code != 201:
         raise StorageUnavailable(
             f"The storage began no resumable upload: it answered {answer.status_code}.",
@@ -61,6 +60,11 @@ def open_session(
         is_resumable=True,
         expires_at=datetime.datetime.now(datetime.UTC) + expires_in,
     )
+
+
+def endpoint() -> str:
+    """Where Google's sessions are begun and sent to."""
+    return (os.environ.get("GOOGLE_BASE_URL") or GOOGLE).rstrip("/")
 
 
 def end_session(url: str) -> None:

@@ -99,6 +99,7 @@ def test_usage_counts_what_is_there(client: TestClient, user):
         "uploads_today": 3,
         "uploads_a_day_max": 1000,
         "upload_max_bytes": 10 * 2**30,
+        "direct_upload_max_bytes": 0,
     }
 
 

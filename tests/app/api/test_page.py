@@ -152,6 +152,13 @@ def test_the_page_may_run_nothing_but_itself_and_be_framed_by_nobody(browse: Cal
     assert "camera=()" in answer.headers["Permissions-Policy"]
 
 
+def test_the_page_may_send_to_the_store_where_that_takes_videos(client: TestClient, folder: Path):
+    page = TestClient(Page(client.app, folder=folder, is_https=False, store_origin="https://frames.s3.example"))
+    policies = [page.get(path, headers=BROWSER).headers["Content-Security-Policy"] for path in ("/", "/docs")]
+
+    assert ["connect-src 'self' https://frames.s3.example;" in policy for policy in policies] == [True, False]
+
+
 def test_only_https_is_promised_to_last(browse: Callable[..., TestClient]):
     assert "Strict-Transport-Security" not in browse().get("/health/live").headers
     assert browse(is_https=True).get("/health/live").headers["Strict-Transport-Security"] == "max-age=31536000"

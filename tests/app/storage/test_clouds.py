@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -18,6 +19,7 @@ from tests.waiting import wait_until
 
 MEGABYTE = 2**20
 HOUR = datetime.timedelta(hours=1)
+VIRTUAL = {"AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true"}
 STRICT = ["rclone", "google", "azurite"]
 
 Stores = Callable[[str], Double]
@@ -57,6 +59,18 @@ def test_a_changed_link_opens_nothing(stores: Stores, name: str):
     assert [httpx2.get(link).status_code for link in changed] == [403, 403, 403]
     assert httpx2.put(url, content=b"x").status_code in (400, 403)
     assert httpx2.get(url).content == b"bytes"
+
+
+@pytest.mark.parametrize("name", ["moto", "google", "azurite"])
+@pytest.mark.parametrize("more", [{}, {"AWS_ENDPOINT_URL": "http://frames.localhost:9", **VIRTUAL}])
+def test_the_site_that_pages_send_to_is_told_before(stores: Stores, name: str, more: dict[str, str]):
+    double = stores(name)
+    with double.reached(**more):
+        storage = double.open(**more)
+        origin = storage.landing_origin()
+        landing = storage.open_landing("a", size_bytes=5, expires_in=HOUR, origin="https://frames.example")
+
+    assert origin == "{0.scheme}://{0.netloc}".format(urlsplit(landing.url))
 
 
 @pytest.mark.parametrize("name", STRICT)

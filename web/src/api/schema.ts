@@ -2326,6 +2326,11 @@ export interface components {
              * @description Largest upload that is taken.
              */
             upload_max_bytes: number;
+            /**
+             * Direct Upload Max Bytes
+             * @description Largest one that may go straight into the store, by `POST /videos/upload-url`; 0: none may.
+             */
+            direct_upload_max_bytes: number;
         };
         /**
          * UserChange
