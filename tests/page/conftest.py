@@ -123,6 +123,16 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return draw_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames=125, size=(320, 192))
 
 
+@pytest.fixture(scope="package")
+def large_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seconds to send; most of it is a box that players skip."""
+    path = draw_clip(tmp_path_factory.mktemp("large") / "large.mp4", frames=50).path
+    filling = os.urandom(40 * 2**20)
+    with path.open("ab") as file:
+        file.write((len(filling) + 8).to_bytes(4, "big") + b"free" + filling)
+    return path
+
+
 @pytest.fixture
 def person(service: Service) -> Iterator[Person]:
     """Somebody who has signed up."""

@@ -1,5 +1,6 @@
 """A browser's window, and all it has to complain of."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ SHIFT_MIN = 0.005
 SETTLED = """() => new Promise(requestAnimationFrame).then(() => Promise.all(
   document.getAnimations().map((animation) => animation.finished.catch(() => undefined))))"""
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+UPLOAD_BYTES_PER_SECOND = 12 * 2**20
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -34,6 +36,18 @@ def choose(page: Page, *files: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.locator("[data-upload]").click()
     chooser.value.set_files(files)
+
+
+def slow_line(page: Page) -> Callable[[bool], None]:
+    """From now on what the page sends takes its time; gives what cuts the line, `(True)`, and mends it."""
+    devtools = page.context.new_cdp_session(page)
+    speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": UPLOAD_BYTES_PER_SECOND}
+
+    def cut(is_cut: bool) -> None:
+        devtools.send("Network.emulateNetworkConditions", {"offline": is_cut, **speed})
+
+    cut(False)
+    return cut
 
 
 class Window:

@@ -4,6 +4,7 @@ export interface Room {
   stored_bytes: number;
   stored_max_bytes: number;
   upload_max_bytes: number;
+  direct_upload_max_bytes?: number;
   uploads_today: number;
   uploads_a_day_max: number | null;
 }

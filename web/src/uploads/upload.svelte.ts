@@ -1,9 +1,7 @@
-/** One file on its way, by tus: what arrived counts, whatever ends the rest. */
+/** One file on its way. */
 
-import type { DetailedError, Upload as TusUpload } from "tus-js-client";
 import { Refusal } from "../api/client";
 import { sentence } from "../api/refusals";
-import { at } from "../prefix";
 import { forget, keep } from "./kept";
 import type { Kept } from "./kept";
 import { Pace } from "./pace";
@@ -20,9 +18,6 @@ export type UploadState =
   | "done"
   | "failed";
 
-const CHUNK_BYTES = 16 * 2 ** 20;
-const RETRY_MS = [300, 1000, 2000, 4000, 8000, ...Array<number>(240).fill(15_000)];
-
 export class Upload {
   state = $state<UploadState>("waiting");
   sent = $state(0);
@@ -32,114 +27,154 @@ export class Upload {
   readonly key: string;
   readonly name: string;
   readonly size: number;
-  private transfer?: TusUpload;
+  private stopper = new AbortController();
+  /** What is sent at a time: the next begins when the last has let go. */
+  private run = Promise.resolve();
   private pace = new Pace();
 
   constructor(
     readonly kept: Kept,
     public file: File | undefined,
+    private letGo: (() => void) | undefined,
     private onEnd: (upload: Upload) => void,
   ) {
     this.key = kept.key;
     this.name = kept.name;
     this.size = kept.size;
+    this.sent = kept.sent ?? 0;
+    if (kept.stopped === "paused") this.state = "paused";
+    else if (kept.stopped) {
+      const { code, detail, status } = kept.stopped;
+      this.state = "failed";
+      this.wrong = sentence(new Refusal(code, detail, status));
+    } else if (!file) this.state = kept.handle ? "needs-yes" : "needs-file";
   }
 
   get secondsLeft(): number | undefined {
     return this.bytesPerSecond > 0 ? (this.size - this.sent) / this.bytesPerSecond : undefined;
   }
 
-  async start() {
+  /** Whether the service keeps room for it, and so counts it by itself. */
+  get hasBegun(): boolean {
+    return Boolean(this.kept.url ?? this.kept.direct);
+  }
+
+  start() {
     if (!this.file) return;
+    const file = this.file;
+    this.stopper = new AbortController();
+    const { signal } = this.stopper;
     this.state = "sending";
     this.wrong = "";
     this.pace.reset();
-    const { Upload: Tus } = await import("tus-js-client");
-    // It may have been paused or given up while the code came.
-    if (this.state !== "sending") return;
-    this.transfer = new Tus(this.file, {
-      endpoint: at("/uploads/"),
-      uploadUrl: this.kept.url,
-      chunkSize: CHUNK_BYTES,
-      retryDelays: RETRY_MS,
-      metadata: this.kept.metadata,
-      storeFingerprintForResuming: false,
-      onUploadUrlAvailable: () => {
-        this.kept.url = this.transfer?.url ?? undefined;
-        void keep(this.kept);
-      },
-      onProgress: (sent) => {
-        this.state = "sending";
-        this.sent = sent;
-        this.pace.mark(sent);
-        this.bytesPerSecond = this.pace.perSecond;
-      },
-      onShouldRetry: (error) => this.mayRetry(error),
-      onSuccess: () => this.finish(),
-      onError: (error) => this.fail(error),
-    });
-    this.transfer.start();
+    this.run = this.run.then(() => this.send(file, signal));
   }
 
-  async pause() {
+  /** Waits for its turn, whatever it was stopped for. */
+  queue() {
+    this.state = "waiting";
+    this.noteStop(undefined);
+  }
+
+  /** Sends no more here; what is kept of it says nothing of that, so that whoever finds it goes on. */
+  leave() {
+    this.stop();
+    this.letGo?.();
+  }
+
+  pause() {
+    this.stop();
     this.state = "paused";
-    this.bytesPerSecond = 0;
-    await this.transfer?.abort();
+    // A store that takes all in one piece has nothing of it.
+    if (this.kept.direct && !this.kept.direct.resumable && !this.kept.direct.isFull) this.sent = 0;
+    this.noteStop("paused");
     this.onEnd(this);
   }
 
   /** Gives it up, here and there. */
   async cancel() {
+    this.stop();
     this.state = "paused";
-    await this.transfer?.abort().catch(() => undefined);
-    const url = this.kept.url;
+    await this.run;
     await forget(this.key);
+    this.letGo?.();
+    const { url, direct } = this.kept;
     if (url)
       await fetch(url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => undefined);
+    if (direct) await (await import("./direct")).giveUp(direct);
   }
 
   /** The network is back: no need to wait for the next try. */
-  async nudge() {
+  nudge() {
     if (this.state !== "stalled") return;
-    await this.transfer?.abort();
-    await this.start();
+    this.stop();
+    this.start();
   }
 
-  private mayRetry(error: DetailedError): boolean {
-    const status = error.originalResponse?.getStatus() ?? 0;
-    const isPassing =
-      status === 0 || status === 409 || status === 423 || status === 408 || (status >= 500 && status !== 507);
-    if (isPassing) {
-      this.state = "stalled";
-      this.bytesPerSecond = 0;
-      this.pace.reset();
+  private stop() {
+    this.stopper.abort();
+    this.bytesPerSecond = 0;
+  }
+
+  private async send(file: File, signal: AbortSignal) {
+    const watcher = {
+      sent: (bytes: number) => {
+        if (!signal.aborted) this.note(bytes);
+      },
+      stalled: () => {
+        if (signal.aborted) return;
+        this.state = "stalled";
+        this.bytesPerSecond = 0;
+        this.pace.reset();
+      },
+    };
+    try {
+      signal.throwIfAborted();
+      let videoId: string | undefined;
+      if (this.kept.isDirect) {
+        const { sendDirectly } = await import("./direct");
+        videoId = await sendDirectly(file, this.kept, watcher, signal);
+      }
+      if (!videoId) {
+        const { sendByTus } = await import("./tus");
+        videoId = await sendByTus(file, this.kept, watcher, signal);
+      }
+      this.finish(videoId);
+    } catch (error) {
+      if (!signal.aborted) this.fail(error);
     }
-    return isPassing;
   }
 
-  private finish() {
-    this.videoId = this.kept.url?.split("/").at(-1);
+  private note(sent: number) {
+    this.state = "sending";
+    this.sent = sent;
+    this.pace.mark(sent);
+    this.bytesPerSecond = this.pace.perSecond;
+  }
+
+  private noteStop(stopped: Kept["stopped"]) {
+    this.kept.stopped = stopped;
+    this.kept.sent = this.sent;
+    void keep(this.kept);
+  }
+
+  private finish(videoId: string | undefined) {
+    this.videoId = videoId;
     this.sent = this.size;
     this.state = "done";
-    void forget(this.key);
+    void forget(this.key).then(this.letGo);
     this.onEnd(this);
   }
 
-  private fail(error: Error | DetailedError) {
+  private fail(error: unknown) {
+    const refusal = error instanceof Refusal ? error : new Refusal("INTERNAL", String(error));
+    const { code, detail, status } = refusal;
     this.bytesPerSecond = 0;
     this.state = "failed";
-    this.wrong = sentence(refusalOf(error));
+    this.wrong = sentence(refusal);
+    // A network or service that was away is another by the next time, and so is a session.
+    if ((status >= 400 && status < 500 && status !== 401) || status === 507)
+      this.noteStop({ code, detail, status });
     this.onEnd(this);
-  }
-}
-
-function refusalOf(error: Error | DetailedError): Refusal {
-  const answer = "originalResponse" in error ? error.originalResponse : null;
-  if (!answer) return new Refusal("NETWORK", error.message);
-  try {
-    const problem = JSON.parse(answer.getBody()) as { code?: string; detail?: string };
-    return new Refusal(problem.code ?? "INTERNAL", problem.detail ?? error.message, answer.getStatus());
-  } catch {
-    return new Refusal("INTERNAL", error.message, answer.getStatus());
   }
 }

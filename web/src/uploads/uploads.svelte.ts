@@ -8,7 +8,7 @@ import { defaultPlanOf } from "../plan/plan";
 import { session } from "../session/session.svelte";
 import { notices } from "../shell/notices.svelte";
 import type { Gathered, Gathering } from "./gathering";
-import { all as allKept, forget, keep, mayBeCopied } from "./kept";
+import { fileOf, find, hold, keep, keepFile, keysOf } from "./kept";
 import type { Kept } from "./kept";
 import { refusedFor } from "./refusal";
 import type { Refused, Room } from "./refusal";
@@ -29,6 +29,8 @@ class Uploads {
   /** Told when a video has arrived, for those who want to go there. */
   onArrived: (videoId: string, arrival: Arrival) => void = () => {};
 
+  private restoring?: Promise<void>;
+
   active = $derived(this.list.filter((upload) => upload.state === "sending" || upload.state === "stalled"));
   unfinished = $derived(this.list.filter((upload) => upload.state !== "done"));
 
@@ -42,6 +44,8 @@ class Uploads {
   }
 
   async add({ found, leftOut }: Gathering) {
+    // What a closed page has left may be among these.
+    await this.restoring;
     const room = await ask(api.GET("/users/me/usage")).catch(() => undefined);
     if (leftOut) notices.tell(t("upload.leftOut", { n: leftOut }));
     for (const gathered of found) await this.addOne(gathered, room);
@@ -71,28 +75,51 @@ class Uploads {
         filename: file.name,
         ...(this.arrival === "choose" ? { extract: "false" } : { plan: JSON.stringify(plan) }),
       },
+      isDirect: file.size <= (room?.direct_upload_max_bytes ?? 0),
       handle,
-      file: (await mayBeCopied(file)) ? file : undefined,
     };
+    const letGo = await hold(kept.key, { wait: true });
     await keep(kept);
-    this.list.push(new Upload(kept, file, (upload) => this.ended(upload)));
+    await keepFile(kept.key, file);
+    this.show(kept, file, letGo);
   }
 
   /** What a reload has cut off. */
-  async restore(userId: string) {
-    for (const kept of await allKept(userId)) {
-      if (this.list.some((upload) => upload.key === kept.key)) continue;
-      const upload = new Upload(kept, kept.file, (ended) => this.ended(ended));
-      if (!kept.file) upload.state = kept.handle ? "needs-yes" : "needs-file";
-      this.list.push(upload);
+  restore(userId: string) {
+    this.restoring = this.takeUp(userId);
+  }
+
+  private async takeUp(userId: string) {
+    for (const key of await keysOf(userId)) {
+      const letGo = await hold(key, { wait: false });
+      if (letGo) await this.takeOver(key, letGo);
+      // What another page is at, when that is closed.
+      else void hold(key, { wait: true }).then((letGo) => this.takeOver(key, letGo));
     }
     this.isRestored = true;
+  }
+
+  private async takeOver(key: string, letGo?: () => void) {
+    const kept = await find(key);
+    if (kept) this.show(kept, await fileOf(key), letGo);
+    else letGo?.();
     this.pump();
   }
 
-  resume(upload: Upload, file?: File) {
-    if (file) upload.file = file;
-    upload.state = "waiting";
+  private show(kept: Kept, file: File | undefined, letGo?: () => void) {
+    // Somebody else may have signed in meanwhile.
+    if (session.user?.id === kept.userId)
+      this.list.push(new Upload(kept, file, letGo, (upload) => this.ended(upload)));
+    else letGo?.();
+  }
+
+  resume(upload: Upload, file = upload.file) {
+    if (!file) {
+      void this.sayYes(upload);
+      return;
+    }
+    upload.file = file;
+    upload.queue();
     this.pump();
   }
 
@@ -110,7 +137,7 @@ class Uploads {
   }
 
   async cancel(upload: Upload) {
-    this.drop(upload);
+    this.list = this.list.filter((other) => other !== upload);
     await upload.cancel();
     this.pump();
   }
@@ -120,14 +147,9 @@ class Uploads {
   }
 
   /** Whoever signs out takes the page along; the next one starts with none of it. */
-  async leave() {
-    for (const upload of this.list) if (upload.state !== "done") await upload.pause();
+  leave() {
+    for (const upload of this.list) upload.leave();
     this.list = [];
-  }
-
-  private drop(upload: Upload) {
-    this.list = this.list.filter((other) => other !== upload);
-    void forget(upload.key);
   }
 
   private ended(upload: Upload) {
@@ -148,7 +170,7 @@ class Uploads {
 
   private queued() {
     // What has been begun counts on the other side already.
-    const waiting = this.list.filter((upload) => upload.state === "waiting" && !upload.kept.url);
+    const waiting = this.list.filter((upload) => upload.state === "waiting" && !upload.hasBegun);
     return { bytes: waiting.reduce((sum, upload) => sum + upload.size, 0), files: waiting.length };
   }
 }
