@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from celery import signals
+from celery.worker.consumer.gossip import Gossip
 
 from app import metrics, task_queue
 from app.logs import set_up_logs
@@ -17,6 +18,8 @@ from app.webhooks import sending as calling
 from app.workers import extraction, jail, maintenance, presence
 
 app = task_queue.get_celery()
+# Workers know of each other by the database, and Celery's gossip leaves two connections open each time the broker goes.
+Gossip.compatible_transports = frozenset()
 logger = structlog.get_logger()
 
 _stopping = threading.Event()

@@ -131,6 +131,24 @@ def test_a_broker_that_dies_again_and_again_leaves_no_worker_stuck(
     promises.check()
 
 
+@pytest.mark.long
+def test_a_broker_that_comes_back_leaves_no_connection_open(
+    service: Service, person: Person, clip: Clip, promises: Promises, note: Note
+):
+    worker, *_ = service.start_workers(1)
+    descriptors: list[int] = []
+    for number in range(8):
+        service.processes["broker"].kill()
+        service.begin_again("broker")
+        person.wait_for(person.upload(clip.path, interval=f"{2 + number / 1000}"), "COMPLETED")
+        descriptors.append(psutil.Process(worker.pid).num_fds())
+
+    note("descriptors of the worker", descriptors)
+    # The first time it opens what it did not need before.
+    wait_until(lambda: psutil.Process(worker.pid).num_fds() <= descriptors[1] + 4, 30)
+    promises.check()
+
+
 def test_a_ring_that_comes_ten_times_is_answered_once(service: Service, person: Person, clip: Clip, promises: Promises):
     video = person.upload(clip.path)
     with redis.Redis.from_url(service.broker.environment["REDIS_URL"]) as client:
