@@ -19,6 +19,8 @@ from fotograma.errors import Cancelled
 logger = structlog.get_logger()
 
 JOIN_SECONDS = 2.0
+# Of the ten that a worker has to end. What hangs for longer, in a store that is silent, it won't give back by itself.
+HANGING_SECONDS = 5.0
 
 
 class Lease:
@@ -85,11 +87,21 @@ class Lease:
         while not self._ended.wait(tick_seconds):
             if self.given_up:
                 self._stop_work()
+                if not self.lost and not self._ended.wait(HANGING_SECONDS):
+                    self._give_back()
                 return
             since_renewed += tick_seconds
             if since_renewed >= get_settings().heartbeat_seconds:
                 since_renewed = 0.0
                 self._renew()
+
+    def _give_back(self) -> None:
+        try:
+            with open_session() as session:
+                segment_lifecycle.give_back(session, self.claim)
+            logger.warning("segment given back, its work hangs")
+        except (LeaseLost, SQLAlchemyError) as error:
+            logger.warning("segment whose work hangs not given back", error=str(error).splitlines()[0])
 
     def _renew(self) -> None:
         try:
