@@ -1,6 +1,7 @@
 """The archive, made of segments in a store on a way that is bad both ways."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.app.workers.test_source import work, work_once
 from tests.long_clips import make_noisy_clip
 from tests.stores.doubles import Double
 from tests.stores.faults import Faults
+from tests.waiting import wait_until
 
 ALL = Plan(All(), quality=100)
 
@@ -69,8 +71,17 @@ def test_three_requests_of_ten_fail_while_segments_are_joined(
     # All but the last segment, whose worker goes on with the join.
     while not segments_of(asked)[1:] or len(waiting(asked)) > 1:
         assert work_once()
-    faults.failing, faults.cut, faults.cut_up = 0.3, 0.1, 0.1
-    work()
+
+    def fail_from_the_join_on() -> None:
+        wait_until(
+            lambda: [one for one in segments_of(asked) if (one.step, one.status) == (Step.JOIN, "PROCESSING")], 60
+        )
+        faults.failing, faults.cut, faults.cut_up = 0.3, 0.1, 0.1
+
+    with ThreadPoolExecutor(1) as pool:
+        failing = pool.submit(fail_from_the_join_on)
+        work()
+        failing.result()
     faults.failing = faults.cut = faults.cut_up = 0
     with open_session() as session:
         state = queries.video_state(session, asked.video.id, user_id=asked.video.user_id)
