@@ -124,7 +124,7 @@ def remove_abandoned(storage: Storage) -> None:
             ResumableUpload.abandoned_at < func.now(),
             ~has_parts | ~exists().where(Video.id == ResumableUpload.id, Video.deleted_at.is_(None)),
         )
-        abandoned = [row.t for row in session.execute(past)]
+        abandoned = session.execute(past).all()
     for upload_id, landing_key, session_url in abandoned:
         if session_url is not None:
             storage.end_landing(session_url)
