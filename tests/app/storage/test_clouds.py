@@ -85,20 +85,23 @@ def test_an_expired_link_opens_nothing(stores: Stores, name: str):
 
 
 def break_off(storage: Storage, double: Double) -> None:
+    before = double.unfinished()
     with storage.open_writer("a", content_type="application/zip", filename="a.zip") as writer:
         for _ in range(20):
             writer.write(bytes(MEGABYTE))
-        assert len(double.unfinished()) == 1
+        assert len(double.unfinished()) == len(before) + 1
         raise ConnectionResetError
 
 
 @pytest.mark.parametrize("name", ["moto", "google"])
 def test_what_breaks_off_leaves_no_part(stores: Stores, name: str):
     storage = stores(name).open()
+    # Other tests leave sessions that nobody ends.
+    before = stores(name).unfinished()
     with pytest.raises(ConnectionResetError):
         break_off(storage, stores(name))
 
-    assert stores(name).unfinished() == []
+    assert stores(name).unfinished() == before
     assert list(storage.list("")) == []
 
 
