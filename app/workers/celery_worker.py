@@ -25,6 +25,8 @@ logger = structlog.get_logger()
 _stopping = threading.Event()
 # Ten are promised. Whoever hangs then, in a mail server or a frozen database, is left: leases and holds run out.
 END_SECONDS = 9.0
+# To say that this worker is there no more, which takes a moment.
+LEAVE_SECONDS = 2.0
 
 
 @app.task(name=task_queue.SEGMENT_TASK)
@@ -64,9 +66,11 @@ def _begin_rounds(**_: Any) -> None:
     _answer_prometheus()
     jail.start_ahead()
     presence_words = {"layers": jail.tried_layers()}
-    threading.Thread(
+    telling = threading.Thread(
         target=presence.tell_until, args=(_stopping,), kwargs=presence_words, name="presence", daemon=True
-    ).start()
+    )
+    telling.start()
+    signals.worker_shutdown.connect(lambda **_: telling.join(LEAVE_SECONDS), weak=False)
 
 
 def _answer_prometheus() -> None:
