@@ -59,7 +59,10 @@ async function run<T>(
 ): Promise<T> {
   const database = await open(name);
   return new Promise((give, fail) => {
-    const request = act(database.transaction(STORE, mode).objectStore(STORE));
+    const transaction = database.transaction(STORE, mode);
+    const request = act(transaction.objectStore(STORE));
+    // Left to commit by itself it waits for this page once more, and is lost where that is reloaded meanwhile.
+    if (mode === "readwrite") transaction.commit();
     request.onsuccess = () => give(request.result);
     request.onerror = () => fail(request.error);
   });
