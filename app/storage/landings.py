@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import random
 import re
 import time
 from pathlib import Path
@@ -23,6 +24,9 @@ TOKEN_SECONDS = 300
 ANSWER_SECONDS = 10.0
 CONTENT_TYPE = "application/octet-stream"
 REFUSED_FOR_NOW = frozenset({429, 503})
+PASSING = REFUSED_FOR_NOW | {408, 500, 502, 504}
+TRYING_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.2
 # A session that is over answers so: ended by a client (499), or not there any more.
 ENDED = frozenset({204, 404, 410, 499})
 
@@ -83,10 +87,21 @@ def asked_pause_seconds(answer: httpx2.Response) -> int | None:
 
 
 def _send(method: str, url: str, headers: dict[str, str]) -> httpx2.Response:
-    try:
-        return httpx2.request(method, url, headers=headers, timeout=ANSWER_SECONDS)
-    except httpx2.HTTPError as error:
-        raise StorageUnavailable from error
+    """Asks again while the store is away; of a session that was begun twice, one is never used and ends by itself."""
+    give_up_at = time.monotonic() + TRYING_SECONDS
+    pause_seconds = FIRST_PAUSE_SECONDS
+    while True:
+        is_last = time.monotonic() + pause_seconds > give_up_at
+        try:
+            answer = httpx2.request(method, url, headers=headers, timeout=ANSWER_SECONDS)
+        except httpx2.HTTPError as error:
+            if is_last:
+                raise StorageUnavailable from error
+        else:
+            if is_last or answer.status_code not in PASSING:
+                return answer
+        time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+        pause_seconds *= 2
 
 
 def _token() -> str:

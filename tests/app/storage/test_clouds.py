@@ -193,6 +193,25 @@ def test_a_store_that_asks_for_patience_gets_it(storage: Storage, faults: Faults
     assert 3 <= faults.faults["throttled"] <= 12
 
 
+def test_a_place_to_land_is_asked_for_again_and_let_go_again(stores: Stores):
+    google = stores("google")
+    with Faults(google.port) as faults:
+        way = f"http://127.0.0.1:{faults.port}"
+        more = {"GOOGLE_BASE_URL": way, "STORAGE_PUBLIC_URL": way}
+        storage = google.open(**more)
+        with google.reached(**more):
+            faults.throttled, faults.throttled_status = 2, 503
+            landing = storage.open_landing("a", size_bytes=5, expires_in=HOUR, origin="https://frames.example")
+            faults.throttled = 2
+            storage.end_landing(landing.url)
+        put = httpx2.put(landing.url, content=b"bytes", headers=landing.headers)
+        kept = list(storage.list(""))
+
+    assert faults.faults["throttled"] == 4
+    assert put.is_client_error
+    assert kept == []
+
+
 def lose_the_store(storage: Storage, faults: Faults) -> None:
     with storage.open_writer("a", content_type="application/zip", filename="a.zip") as writer:
         for _ in range(20):
