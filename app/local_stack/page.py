@@ -20,6 +20,14 @@ LOCK = "package-lock.json"
 # The npm and Node of the wheel, which `uv.lock` names: they come first on the path of every part.
 INSTALL = ("npm", "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 BUILD = ("npm", "run", "build")
+NPM_ENVIRONMENT = {
+    # It would leave out what builds the page.
+    "NODE_ENV": "",
+    "npm_config_update_notifier": "false",
+    # By itself npm waits for a minute and a half before it says that there is no network.
+    "npm_config_fetch_retry_mintimeout": "1000",
+    "npm_config_fetch_retry_maxtimeout": "5000",
+}
 NOT_FETCHED = "`npm ci` could not fetch its libraries: is there a network, and does npm know of its proxy?"
 
 
@@ -81,8 +89,7 @@ def _npm(name: str, room: Path, command: tuple[str, ...]) -> Part:
         name=name,
         command=[command[0], "--prefix", str(room), *command[1:]],
         is_healthy=lambda _: True,
-        # NODE_ENV would leave out what builds it.
-        environment={"NODE_ENV": "", "npm_config_update_notifier": "false"},
+        environment=NPM_ENVIRONMENT,
     )
 
 
