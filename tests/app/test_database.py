@@ -90,11 +90,15 @@ def test_a_server_that_freezes_in_the_middle_of_a_statement_is_told_within_three
             session.execute(text("SELECT pg_sleep(8)"))
         return time.monotonic()
 
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
+    def is_asking() -> bool:
+        # A transaction sees others' statements as they were when it first looked.
         with open_session() as session:
             seen = text("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(8)'")
-            wait_until(lambda: session.scalar(seen), 10)
+            return bool(session.scalar(seen))
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        wait_until(is_asking, 10)
         family = [server, *server.children(recursive=True)]
         for process in family:
             process.suspend()
