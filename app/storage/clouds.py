@@ -103,7 +103,9 @@ class CloudStorage(Storage):
                 file.__exit__(type(error), error, error.__traceback__)
             raise
         with _told_of_writing():
-            file.close()
+            # Where the answer to its end was lost, the end is asked for again, of an upload that is no more.
+            with suppress(FileNotFoundError):
+                file.close()
             kept_bytes = obstore.head(self._store, key)["size"]
         if kept_bytes != writer.size_bytes:
             self.delete(key)
@@ -323,12 +325,13 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _told_of_writing() -> Iterator[None]:
-    """The same where nothing has to be there before: what is missing is the bucket."""
+    """The same where nothing has to be there before: what is missing is the bucket, or an upload that was ended."""
     try:
         with _told():
             yield
     except FileNotFoundError as error:
-        raise StorageUnavailable from error
+        logger.warning("storage failed", reason=_reason(error))
+        raise StorageInterrupted from error
 
 
 def _reason(error: BaseException) -> str:

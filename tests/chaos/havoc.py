@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import httpx2
 import psutil
 
-from app.local_stack.errors import StackError
 from tests.clips import Clip
 from tests.end_to_end.service import Person, Service, decoders
 
@@ -42,19 +41,8 @@ class Havoc:
             self.chance.choice(found).kill()
         else:
             self.service.processes[name].kill()
-            self._begin_again(name)
+            self.service.begin_again(name)
         self.killed[name] += 1
-
-    def _begin_again(self, name: str) -> None:
-        # What the dead one has left (PostgreSQL's children, a port) may take a moment to go.
-        for _ in range(20):
-            try:
-                self.service.begin_again(name)
-            except StackError:
-                time.sleep(0.5)
-            else:
-                return
-        self.service.begin_again(name)
 
 
 class Uploader(threading.Thread):

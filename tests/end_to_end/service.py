@@ -3,6 +3,7 @@
 import secrets
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,7 @@ import psycopg
 import redis
 
 from app.local_stack import broker, postgres
+from app.local_stack.errors import StackError
 from app.local_stack.processes import PROJECT, Part, Process, free_port
 from app.storage import Storage
 from tests.conftest import PASSWORD, Inbox, command
@@ -126,8 +128,15 @@ class Service:
         return process
 
     def begin_again(self, name: str) -> Process:
-        """Start a part that has ended."""
-        return self.begin(name, self.processes[name].part)
+        """Start a part that has ended. What it left (PostgreSQL's children, a port) may take a moment to go."""
+        part = self.processes[name].part
+
+        def begin() -> Process | None:
+            with suppress(StackError):
+                return self.begin(name, part)
+            return None
+
+        return wait_until(begin, 20)
 
     def start_workers(self, count: int = 1, **more: str) -> list[Process]:
         """Workers by their literal command, ready when this returns."""

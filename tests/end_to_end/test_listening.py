@@ -56,7 +56,7 @@ def test_listener_sees_every_video_end_as_get_tells_it(
         videos = [upload.result() for upload in uploads]
         wait_until(lambda: ended() >= VIDEOS * 0.4, 60)
         service.processes["database"].kill()
-        service.begin("database", service.database.part)
+        service.begin_again("database")
         wait_until(lambda: ended() >= VIDEOS * 0.7, 60)
         listener.cut()
         listener.listen(service.url)

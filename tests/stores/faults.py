@@ -31,6 +31,8 @@ class Faults:
         """Of which size on answers do that."""
         self.cut_uploads: re.Pattern[str] | None = None
         """Of which requests only half of the body is taken before the connection is lost, by method, path and query."""
+        self.lost_answer: re.Pattern[str] | None = None
+        """Of which request, by method, path and query, the next is done and answered with an error all the same."""
         self.cut_up = 0.0
         """Of which part of the requests for a change (PUT, POST) half of the body is taken and no answer given."""
         self.silent = 0.0
@@ -123,7 +125,10 @@ class _Request(BaseHTTPRequestHandler):
             content = answer.read()
         finally:
             server.close()
-        if faults.strike(faults.failing / 2, "after"):
+        is_lost = faults.lost_answer and faults.lost_answer.search(f"{self.command} {self.path}")
+        if is_lost:
+            faults.lost_answer = None
+        if is_lost or faults.strike(faults.failing / 2, "after"):
             self._refuse(faults.random.choice((500, 503)))
             return
         # Of rclone, which gives a range and doesn't say so.

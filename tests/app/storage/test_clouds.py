@@ -139,6 +139,22 @@ def test_an_answer_that_breaks_off_goes_on_where_it_did(storage: Storage, faults
     assert faults.faults["cut"]
 
 
+@pytest.mark.parametrize("name", ["moto", "google"])
+def test_an_upload_whose_end_was_not_answered_is_there(stores: Stores, name: str):
+    """What is asked to end again has ended, so that the store knows nothing of it."""
+    double = stores(name)
+    content = os.urandom(20 * MEGABYTE)
+    with Faults(double.port) as faults:
+        way = f"http://127.0.0.1:{faults.port}"
+        storage = double.open(AWS_ENDPOINT_URL=way, GOOGLE_BASE_URL=way)
+        faults.lost_answer = re.compile(r"POST .*[?&](uploadId|upload_id)=")
+        write(storage, "a", content)
+        kept = b"".join(storage.read("a"))
+
+    assert faults.lost_answer is None
+    assert kept == content
+
+
 def open_hasty(double: Double, faults: Faults, *, most_retries: int) -> CloudStorage:
     """Of which obstore asks for next to nothing again."""
     with double.reached(AWS_ENDPOINT_URL=f"http://127.0.0.1:{faults.port}"):
