@@ -103,9 +103,14 @@ class CloudStorage(Storage):
                 file.__exit__(type(error), error, error.__traceback__)
             raise
         with _told_of_writing():
-            # Where the answer to its end was lost, the end is asked for again, of an upload that is no more.
-            with suppress(FileNotFoundError):
+            try:
                 file.close()
+            except FileNotFoundError as ended:
+                # Where the answer to its end was lost, the end is asked for again, of an upload that is no more.
+                try:
+                    obstore.head(self._store, key)
+                except FileNotFoundError:
+                    raise ended from None
             kept_bytes = obstore.head(self._store, key)["size"]
         if kept_bytes != writer.size_bytes:
             self.delete(key)
