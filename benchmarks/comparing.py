@@ -65,6 +65,8 @@ def compare(video: Path, *, work: str, name: str, installed: list[str], rounds: 
             try:
                 runs[who].append(measuring.limit_run(arguments) if who == LIMIT else measuring.run(arguments))
             except Failed as error:
+                if who == US:
+                    raise
                 faults[who] = str(error)
                 continue
             if number == 0 and who not in (US, LIMIT):
