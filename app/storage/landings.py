@@ -91,16 +91,16 @@ def _send(method: str, url: str, headers: dict[str, str]) -> httpx2.Response:
     give_up_at = time.monotonic() + TRYING_SECONDS
     pause_seconds = FIRST_PAUSE_SECONDS
     while True:
-        is_last = time.monotonic() + pause_seconds > give_up_at
         try:
             answer = httpx2.request(method, url, headers=headers, timeout=ANSWER_SECONDS)
         except httpx2.HTTPError as error:
-            if is_last:
+            if time.monotonic() + pause_seconds > give_up_at:
                 raise StorageUnavailable from error
         else:
-            if is_last or answer.status_code not in PASSING:
+            pause_seconds = max(pause_seconds, asked_pause_seconds(answer) or 0)
+            if answer.status_code not in PASSING or time.monotonic() + pause_seconds > give_up_at:
                 return answer
-        time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+        time.sleep(pause_seconds * random.uniform(1.0, 1.5))  # noqa: S311
         pause_seconds *= 2
 
 
